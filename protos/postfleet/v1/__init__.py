@@ -1,0 +1,1 @@
+"""Generated protocol types and stubs; written by `./run proto`, never by hand."""

@@ -1,0 +1,1 @@
+"""Fabric tasks that turn bare Debian machines into nodes, and keep them so."""
