@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,7 +55,7 @@ def test_generated_protocol_types_are_those_of_the_proto_files(tmp_path: Path) -
     protos = sorted((ROOT / "protos").glob("postfleet/v1/*.proto"))
     subprocess.run(
         [
-            "python",
+            sys.executable,
             "-m",
             "grpc_tools.protoc",
             f"-I{ROOT / 'protos'}",
@@ -65,6 +66,7 @@ def test_generated_protocol_types_are_those_of_the_proto_files(tmp_path: Path) -
             *map(str, protos),
         ],
         check=True,
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
     )
     made = sorted(p for p in tmp_path.rglob("*") if p.is_file())
     assert made
