@@ -79,6 +79,7 @@ class ApplyReply(_message.Message):
     ERROR_FIELD_NUMBER: _builtins.int
     RUNNING_GENERATION_FIELD_NUMBER: _builtins.int
     UNCHANGED_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """Empty stage: done. validate, render, check, swap, reload, probe, queue: where it failed."""
     error: _builtins.str
@@ -86,6 +87,10 @@ class ApplyReply(_message.Message):
     """What the node runs now, whatever was asked."""
     unchanged: _builtins.bool
     """True when the spec was the running one already and nothing was touched."""
+    complete: _builtins.bool
+    """Always true, and the last field on the wire: without it an apply that died before or while
+    answering would read as "done". node_agent.local.apply_reply sets and checks it.
+    """
     def __init__(
         self,
         *,
@@ -93,10 +98,11 @@ class ApplyReply(_message.Message):
         error: _builtins.str = ...,
         running_generation: _builtins.int = ...,
         unchanged: _builtins.bool = ...,
+        complete: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "running_generation", b"running_generation", "stage", b"stage", "unchanged", b"unchanged"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "error", b"error", "running_generation", b"running_generation", "stage", b"stage", "unchanged", b"unchanged"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
