@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from collections.abc import Callable
@@ -36,7 +37,7 @@ def serve(tmp_path: Path):
                     peer, _ = listener.accept()
                 except OSError:
                     return
-                with peer:
+                with peer, contextlib.suppress(OSError):
                     data = b""
                     while read and (chunk := peer.recv(65536)):
                         data += chunk

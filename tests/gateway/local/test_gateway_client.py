@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 from pathlib import Path
@@ -37,7 +38,7 @@ class Gateway:
             except OSError:
                 return
             self.connections += 1
-            with peer:
+            with peer, contextlib.suppress(OSError):
                 self._serve(peer)
 
     def _serve(self, peer: socket.socket) -> None:
