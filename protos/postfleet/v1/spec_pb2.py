@@ -24,27 +24,27 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17postfleet/v1/spec.proto\x12\x0cpostfleet.v1\"\xed\x01\n\x08NodeSpec\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x10\n\x08hostname\x18\x03 \x01(\t\x12&\n\x08\x65gresses\x18\x04 \x03(\x0b\x32\x14.postfleet.v1.Egress\x12(\n\tdkim_keys\x18\x05 \x03(\x0b\x32\x15.postfleet.v1.DkimKey\x12(\n\x04mail\x18\x06 \x01(\x0b\x32\x1a.postfleet.v1.MailSettings\x12.\n\x07gateway\x18\x07 \x01(\x0b\x32\x1d.postfleet.v1.GatewaySettings\"\xe3\x01\n\x06\x45gress\x12\n\n\x02id\x18\x01 \x01(\t\x12\x19\n\x11surrogate_address\x18\x02 \x01(\t\x12\x11\n\thelo_name\x18\x03 \x01(\t\x12\x11\n\tpublic_ip\x18\x04 \x01(\t\x12*\n\x06socks5\x18\x05 \x01(\x0b\x32\x18.postfleet.v1.Socks5ExitH\x00\x12,\n\x07\x61\x64\x64ress\x18\x06 \x01(\x0b\x32\x19.postfleet.v1.AddressExitH\x00\x12\x11\n\tmailboxes\x18\x07 \x03(\t\x12\x17\n\x0fmax_concurrency\x18\x08 \x01(\rB\x06\n\x04\x65xit\"L\n\nSocks5Exit\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\"\x1e\n\x0b\x41\x64\x64ressExit\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"D\n\x07\x44kimKey\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x10\n\x08selector\x18\x02 \x01(\t\x12\x17\n\x0fprivate_key_pem\x18\x03 \x01(\t\"\xa5\x01\n\x0cMailSettings\x12\x1a\n\x12message_size_limit\x18\x01 \x01(\x04\x12\x19\n\x11minimal_backoff_s\x18\x02 \x01(\r\x12\x19\n\x11maximal_backoff_s\x18\x03 \x01(\r\x12\x18\n\x10queue_lifetime_s\x18\x04 \x01(\r\x12)\n\ttls_level\x18\x05 \x01(\x0e\x32\x16.postfleet.v1.TlsLevel\"x\n\x0fGatewaySettings\x12\x19\n\x11\x61llow_target_nets\x18\x01 \x03(\t\x12\x1a\n\x12\x63onnect_timeout_ms\x18\x02 \x01(\r\x12\x14\n\x0cprobe_target\x18\x03 \x01(\t\x12\x18\n\x10probe_interval_s\x18\x04 \x01(\r*c\n\x08TlsLevel\x12\x19\n\x15TLS_LEVEL_UNSPECIFIED\x10\x00\x12\x11\n\rTLS_LEVEL_MAY\x10\x01\x12\x15\n\x11TLS_LEVEL_ENCRYPT\x10\x02\x12\x12\n\x0eTLS_LEVEL_DANE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17postfleet/v1/spec.proto\x12\x0cpostfleet.v1\"\xed\x01\n\x08NodeSpec\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x0f\n\x07node_id\x18\x02 \x01(\t\x12\x10\n\x08hostname\x18\x03 \x01(\t\x12&\n\x08\x65gresses\x18\x04 \x03(\x0b\x32\x14.postfleet.v1.Egress\x12(\n\tdkim_keys\x18\x05 \x03(\x0b\x32\x15.postfleet.v1.DkimKey\x12(\n\x04mail\x18\x06 \x01(\x0b\x32\x1a.postfleet.v1.MailSettings\x12.\n\x07gateway\x18\x07 \x01(\x0b\x32\x1d.postfleet.v1.GatewaySettings\"\xf6\x01\n\x06\x45gress\x12\n\n\x02id\x18\x01 \x01(\t\x12\x19\n\x11surrogate_address\x18\x02 \x01(\t\x12\x11\n\thelo_name\x18\x03 \x01(\t\x12\x11\n\tpublic_ip\x18\x04 \x01(\t\x12*\n\x06socks5\x18\x05 \x01(\x0b\x32\x18.postfleet.v1.Socks5ExitH\x00\x12,\n\x07\x61\x64\x64ress\x18\x06 \x01(\x0b\x32\x19.postfleet.v1.AddressExitH\x00\x12\x11\n\tmailboxes\x18\x07 \x03(\t\x12\x17\n\x0fmax_concurrency\x18\x08 \x01(\r\x12\x11\n\tclient_id\x18\t \x01(\tB\x06\n\x04\x65xit\"L\n\nSocks5Exit\x12\x0c\n\x04host\x18\x01 \x01(\t\x12\x0c\n\x04port\x18\x02 \x01(\r\x12\x10\n\x08username\x18\x03 \x01(\t\x12\x10\n\x08password\x18\x04 \x01(\t\"\x1e\n\x0b\x41\x64\x64ressExit\x12\x0f\n\x07\x61\x64\x64ress\x18\x01 \x01(\t\"D\n\x07\x44kimKey\x12\x0e\n\x06\x64omain\x18\x01 \x01(\t\x12\x10\n\x08selector\x18\x02 \x01(\t\x12\x17\n\x0fprivate_key_pem\x18\x03 \x01(\t\"\xa5\x01\n\x0cMailSettings\x12\x1a\n\x12message_size_limit\x18\x01 \x01(\x04\x12\x19\n\x11minimal_backoff_s\x18\x02 \x01(\r\x12\x19\n\x11maximal_backoff_s\x18\x03 \x01(\r\x12\x18\n\x10queue_lifetime_s\x18\x04 \x01(\r\x12)\n\ttls_level\x18\x05 \x01(\x0e\x32\x16.postfleet.v1.TlsLevel\"x\n\x0fGatewaySettings\x12\x19\n\x11\x61llow_target_nets\x18\x01 \x03(\t\x12\x1a\n\x12\x63onnect_timeout_ms\x18\x02 \x01(\r\x12\x14\n\x0cprobe_target\x18\x03 \x01(\t\x12\x18\n\x10probe_interval_s\x18\x04 \x01(\r*c\n\x08TlsLevel\x12\x19\n\x15TLS_LEVEL_UNSPECIFIED\x10\x00\x12\x11\n\rTLS_LEVEL_MAY\x10\x01\x12\x15\n\x11TLS_LEVEL_ENCRYPT\x10\x02\x12\x12\n\x0eTLS_LEVEL_DANE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postfleet.v1.spec_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TLSLEVEL']._serialized_start=981
-  _globals['_TLSLEVEL']._serialized_end=1080
+  _globals['_TLSLEVEL']._serialized_start=1000
+  _globals['_TLSLEVEL']._serialized_end=1099
   _globals['_NODESPEC']._serialized_start=42
   _globals['_NODESPEC']._serialized_end=279
   _globals['_EGRESS']._serialized_start=282
-  _globals['_EGRESS']._serialized_end=509
-  _globals['_SOCKS5EXIT']._serialized_start=511
-  _globals['_SOCKS5EXIT']._serialized_end=587
-  _globals['_ADDRESSEXIT']._serialized_start=589
-  _globals['_ADDRESSEXIT']._serialized_end=619
-  _globals['_DKIMKEY']._serialized_start=621
-  _globals['_DKIMKEY']._serialized_end=689
-  _globals['_MAILSETTINGS']._serialized_start=692
-  _globals['_MAILSETTINGS']._serialized_end=857
-  _globals['_GATEWAYSETTINGS']._serialized_start=859
-  _globals['_GATEWAYSETTINGS']._serialized_end=979
+  _globals['_EGRESS']._serialized_end=528
+  _globals['_SOCKS5EXIT']._serialized_start=530
+  _globals['_SOCKS5EXIT']._serialized_end=606
+  _globals['_ADDRESSEXIT']._serialized_start=608
+  _globals['_ADDRESSEXIT']._serialized_end=638
+  _globals['_DKIMKEY']._serialized_start=640
+  _globals['_DKIMKEY']._serialized_end=708
+  _globals['_MAILSETTINGS']._serialized_start=711
+  _globals['_MAILSETTINGS']._serialized_end=876
+  _globals['_GATEWAYSETTINGS']._serialized_start=878
+  _globals['_GATEWAYSETTINGS']._serialized_end=998
 # @@protoc_insertion_point(module_scope)

@@ -101,6 +101,7 @@ class Egress(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     MAILBOXES_FIELD_NUMBER: _builtins.int
     MAX_CONCURRENCY_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """[a-z0-9][a-z0-9-]{0,30}; names the transport "egress-<id>" in master.cf."""
     surrogate_address: _builtins.str
@@ -111,6 +112,8 @@ class Egress(_message.Message):
     """What receivers see as the source address."""
     max_concurrency: _builtins.int
     """Most SMTP connections at one time to one destination; 1..100."""
+    client_id: _builtins.str
+    """Whose egress it is; a suspension of scope CLIENT holds its mail back."""
     @_builtins.property
     def socks5(self) -> Global___Socks5Exit: ...
     @_builtins.property
@@ -130,10 +133,11 @@ class Egress(_message.Message):
         address: Global___AddressExit | None = ...,
         mailboxes: _abc.Iterable[_builtins.str] | None = ...,
         max_concurrency: _builtins.int = ...,
+        client_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "exit", b"exit", "socks5", b"socks5"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "exit", b"exit", "helo_name", b"helo_name", "id", b"id", "mailboxes", b"mailboxes", "max_concurrency", b"max_concurrency", "public_ip", b"public_ip", "socks5", b"socks5", "surrogate_address", b"surrogate_address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "exit", b"exit", "helo_name", b"helo_name", "id", b"id", "mailboxes", b"mailboxes", "max_concurrency", b"max_concurrency", "public_ip", b"public_ip", "socks5", b"socks5", "surrogate_address", b"surrogate_address"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_exit: _TypeAlias = _typing.Literal["socks5", "address"]  # noqa: Y015
     _WhichOneofArgType_exit: _TypeAlias = _typing.Literal["exit", b"exit"]  # noqa: Y015
