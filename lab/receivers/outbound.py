@@ -1,7 +1,7 @@
 """What a receiver sends back later: a delivery status notification, or an abuse report.
 
 Builds the message (RFC 3464; ARF, RFC 5965), keeps it under `sent/` in the provider's folder with
-the result of its delivery, and tries the delivery three times. Nothing is queued over a restart.
+the result of its delivery. Trying again is the caller's; nothing outlives the process.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from email.utils import formatdate, make_msgid
 from pathlib import Path
 
 from lab.dns_lookup import Lookup
+from lab.errors import LabError
 from lab.receivers.records import Record
 from lab.receivers.rules import LateDsn
 
-_TRIES = 3
-_PAUSE_S = 5.0
+_TIMEOUT_S = 5.0
 
 
 def late_dsn(action: LateDsn, record: Record, content: bytes, reporter: str) -> Message:
@@ -60,30 +60,29 @@ def abuse_report(record: Record, content: bytes, reporter: str) -> Message:
     return report
 
 
-def deliver(report: Message, folder: Path, helo: str, outbound: str, resolver: str) -> bool:
-    """Keeps the report under `folder`/sent and delivers it; blocking. True when it was taken.
+def keep(report: Message, folder: Path) -> Path:
+    """Keeps the report under `folder`/sent; returns its path."""
+    sent = folder / "sent"
+    sent.mkdir(exist_ok=True)
+    path = sent / f"{time.time_ns()}.eml"
+    path.write_bytes(report.as_bytes())
+    return path
+
+
+def deliver(report: Message, path: Path, helo: str, outbound: str, resolver: str) -> bool:
+    """Tries the delivery once, blocking, and notes how it ended beside `path`. True: taken.
 
     `outbound` is host:port, '' for the recipient domain's MX as `resolver` knows it.
     """
-    sent = folder / "sent"
-    sent.mkdir(exist_ok=True)
-    name = f"{time.time_ns()}"
-    (sent / f"{name}.eml").write_bytes(report.as_bytes())
     recipient = str(report["To"])
-    words = ""
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(_PAUSE_S)
-        try:
-            host, port = _next_hop(recipient, outbound, resolver)
-            with smtplib.SMTP(host, port, local_hostname=helo, timeout=20) as smtp:
-                smtp.sendmail("", [recipient], report.as_bytes())
-            words = "sent"
-            break
-        except (OSError, smtplib.SMTPException) as error:
-            words = repr(error)
-    outcome = {"to": recipient, "outcome": words, "tries": attempt + 1}
-    (sent / f"{name}.json").write_text(json.dumps(outcome))
+    try:
+        host, port = _next_hop(recipient, outbound, resolver)
+        with smtplib.SMTP(host, port, local_hostname=helo, timeout=_TIMEOUT_S) as smtp:
+            smtp.sendmail("", [recipient], report.as_bytes())
+        words = "sent"
+    except (OSError, smtplib.SMTPException, LabError) as error:
+        words = repr(error)
+    path.with_suffix(".json").write_text(json.dumps({"to": recipient, "outcome": words}))
     return words == "sent"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lab.receivers.desk import Desk, RulesFile
 from lab.receivers.errors import ReceiverError
-from lab.receivers.outbound import abuse_report, deliver, late_dsn
+from lab.receivers.outbound import abuse_report, deliver, keep, late_dsn
 from lab.receivers.records import Record, RecordWriter
 from lab.receivers.rules import Complaint, LateDsn
 from lab.receivers.settings import Provider, ReceiverSettings
@@ -17,6 +17,8 @@ from lab.receivers.smtp import Receiver
 from lab.receivers.tls import server_context
 
 _BACKLOG = 1024
+_TRIES = 3
+_PAUSE_S = 5.0
 
 
 async def serve(settings: ReceiverSettings, provider: Provider, resolver: str) -> None:
@@ -79,9 +81,13 @@ class _Later:
             report = late_dsn(action, record, content, self._reporter)
         else:
             report = abuse_report(record, content, self._reporter)
-        await asyncio.to_thread(
-            deliver, report, self._folder, self._reporter, self._outbound, self._resolver
-        )
+        path = keep(report, self._folder)
+        for _ in range(_TRIES):
+            if await asyncio.to_thread(
+                deliver, report, path, self._reporter, self._outbound, self._resolver
+            ):
+                return
+            await asyncio.sleep(_PAUSE_S)
 
     def cancel(self) -> None:
         """Drops what is still waiting."""

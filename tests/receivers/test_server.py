@@ -56,7 +56,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     provider = Provider("google", ("google.test",), (MailExchanger("mx", "127.0.0.1", 10),))
-    settings = ReceiverSettings(folder, folder / "tls", folder / "rules.json", (provider,), port)
+    settings = ReceiverSettings(
+        folder, folder / "tls", folder / "rules.json", (provider,), port, outbound="127.0.0.1:1"
+    )
     settings.write(folder / "settings.json")
     make_authority(folder / "tls")
     make_certificate(folder / "tls", "google", ["mx"], ["127.0.0.1"])
