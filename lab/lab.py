@@ -1,0 +1,163 @@
+"""A whole lab: brings up network, nodes and services, takes up one that stands, takes it down.
+
+    with Lab.up(LabSettings(name="t1", nodes=3)) as lab:
+        lab.nodes["n1"].run("uname -a")
+
+`up` refuses a name that is up. `attach` gives the same object for a lab that another process
+brought up. `down` works from the traces alone, also after a crash, any number of times.
+Services (proxies, DNS, receivers) are made by their own modules; here they are only started.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from ipaddress import IPv4Address
+from pathlib import Path
+from types import TracebackType
+
+from lab.errors import LabError
+from lab.network import Network
+from lab.network_namespace import Namespace, Process
+from lab.node import Node
+from lab.node_disk import NodeDisk
+from lab.node_image import CACHE, Progress, ensure_images
+from lab.plan import AddressPlan
+from lab.settings import LabSettings, state_directory
+from lab.traces import Traces
+
+# nodes that boot at the same time; more only get in each other's way
+BOOT_TOGETHER = 4
+
+
+class Lab:
+    """One lab that stands. Make it with `up` or `attach`."""
+
+    def __init__(self, settings: LabSettings, network: Network, traces: Traces) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.directory = settings.directory
+        self.network = network
+        self.traces = traces
+        self.nodes = {node.id: node for node in self._make_nodes()}
+
+    @classmethod
+    def up(
+        cls,
+        settings: LabSettings,
+        *,
+        images: Progress = lambda *_: None,
+        booted: Callable[[str], None] = lambda _: None,
+    ) -> Lab:
+        """Bring a lab up; on failure nothing of it remains. `booted` is told each node's id."""
+        state = settings.directory / "lab.json"
+        if state.exists():
+            raise LabError(
+                f"lab {settings.name} is up already ({state}); `lab down --name {settings.name}` "
+                "removes it, also when it crashed"
+            )
+        ensure_images(settings.releases, images)
+        traces = Traces(settings.directory / "traces.jsonl")
+        try:
+            make_ssh_key(settings.directory / "ssh" / "id_ed25519")
+            network = Network.build(settings.name, traces, settings.directory / "log")
+            lab = cls(settings, network, traces)
+            state.write_text(json.dumps({"index": network.plan.index, **asdict(settings)}))
+            lab._boot_all(booted)
+        except BaseException:
+            cls.remove(settings.name)
+            raise
+        return lab
+
+    @classmethod
+    def attach(cls, name: str) -> Lab:
+        """The lab of this name that another process brought up."""
+        try:
+            state = json.loads((state_directory(name) / "lab.json").read_text())
+        except FileNotFoundError:
+            raise LabError(f"no lab {name} is up; `lab up --name {name}` makes one") from None
+        plan = AddressPlan(state.pop("index"))
+        settings = LabSettings(**{**state, "releases": tuple(state["releases"])})
+        traces = Traces(settings.directory / "traces.jsonl")
+        return cls(settings, Network(name, plan, traces, settings.directory / "log"), traces)
+
+    @staticmethod
+    def remove(name: str) -> None:
+        """Take away every trace of the lab of this name; none there: nothing. Idempotent."""
+        directory = state_directory(name)
+        failures = Traces(directory / "traces.jsonl").undo_all()
+        if failures:
+            raise LabError(
+                f"lab {name} is not wholly gone: " + "; ".join(failures) + f". {directory} keeps "
+                "the list; repeat `lab down` after removing the cause."
+            )
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def down(self) -> None:
+        """Take it away."""
+        self.remove(self.name)
+
+    @property
+    def controller_address(self) -> IPv4Address:
+        """The host's address in the lab, where the controller listens."""
+        return self.network.plan.controller
+
+    @property
+    def ssh_key(self) -> Path:
+        """The private key with which every node's root lets us in."""
+        return self.directory / "ssh" / "id_ed25519"
+
+    @property
+    def host(self) -> Namespace:
+        """The host's own network; processes started by it end with the lab."""
+        return self.network.host
+
+    def popen(self, argv: list[str], **options: str) -> Process:
+        """Start a process on the host side (the controller, say) that ends with the lab."""
+        return self.host.popen(argv, log=options.get("log"))
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.down()
+
+    def _make_nodes(self) -> list[Node]:
+        nodes = []
+        for number in range(1, self.settings.nodes + 1):
+            node_id, release = f"n{number}", self.settings.release(number)
+            directory = self.directory / "nodes" / node_id
+            disk = NodeDisk(directory, CACHE / release, self.settings.var_mib, self.traces)
+            address = self.network.plan.node(number)
+            namespace = self.network.namespace(node_id)
+            nodes.append(Node(node_id, release, address, namespace, disk, self.traces))
+        return nodes
+
+    def _boot_all(self, booted: Callable[[str], None]) -> None:
+        authorized_key = self.ssh_key.with_suffix(".pub").read_text()
+
+        def boot(node: Node) -> str:
+            self.network.attach(node.id, addresses=[f"{node.address}/32"])
+            node.disk.identify(node.hostname, authorized_key)
+            node.boot()
+            return node.id
+
+        with ThreadPoolExecutor(max_workers=BOOT_TOGETHER) as pool:
+            for node_id in pool.map(boot, self.nodes.values()):
+                booted(node_id)
+
+
+def make_ssh_key(path: Path) -> None:
+    """The operator's ssh key of this lab."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "postfleet-lab", "-f", str(path)]
+    subprocess.run(argv, check=True, capture_output=True)
