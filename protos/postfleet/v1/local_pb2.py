@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from postfleet.v1 import spec_pb2 as postfleet_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18postfleet/v1/local.proto\x12\x0cpostfleet.v1\x1a\x17postfleet/v1/spec.proto\"k\n\x0c\x41pplyRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x16.postfleet.v1.NodeSpecH\x00\x12+\n\x05queue\x18\x02 \x01(\x0b\x32\x1a.postfleet.v1.QueueCommandH\x00\x42\x06\n\x04\x62ody\"k\n\nApplyReply\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x1a\n\x12running_generation\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"L\n\x0cQueueCommand\x12)\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x19.postfleet.v1.QueueAction\x12\x11\n\tqueue_ids\x18\x02 \x03(\t\"\xe1\x01\n\x0eGatewayRequest\x12+\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.postfleet.v1.GatewayLeaseH\x00\x12\x37\n\x0bsuspensions\x18\x02 \x01(\x0b\x32 .postfleet.v1.GatewaySuspensionsH\x00\x12+\n\x05\x63lose\x18\x03 \x01(\x0b\x32\x1a.postfleet.v1.GatewayCloseH\x00\x12\x34\n\x06status\x18\x04 \x01(\x0b\x32\".postfleet.v1.GatewayStatusRequestH\x00\x42\x06\n\x04\x62ody\"J\n\x0cGatewayReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0b\x32\x1b.postfleet.v1.GatewayStatus\"b\n\x0cGatewayLease\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10trusted_until_ns\x18\x02 \x01(\x04\x12\x15\n\rexpires_at_ns\x18\x03 \x01(\x04\x12\x12\n\negress_ids\x18\x04 \x03(\t\"J\n\x12GatewaySuspensions\x12\x34\n\x0bsuspensions\x18\x01 \x03(\x0b\x32\x1f.postfleet.v1.GatewaySuspension\"6\n\x11GatewaySuspension\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\x0cGatewayClose\x12\x12\n\negress_ids\x18\x01 \x03(\t\"\x16\n\x14GatewayStatusRequest\"d\n\rGatewayStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x33\n\x08\x65gresses\x18\x03 \x03(\x0b\x32!.postfleet.v1.GatewayEgressStatus\"\x8a\x01\n\x13GatewayEgressStatus\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x18\n\x10open_connections\x18\x02 \x01(\r\x12\x0e\n\x06\x63losed\x18\x03 \x01(\x08\x12\x11\n\tconnected\x18\x04 \x01(\x04\x12\x0f\n\x07refused\x18\x05 \x01(\x04\x12\x12\n\nlast_probe\x18\x06 \x01(\t*t\n\x0bQueueAction\x12\x1c\n\x18QUEUE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11QUEUE_ACTION_HOLD\x10\x01\x12\x17\n\x13QUEUE_ACTION_UNHOLD\x10\x02\x12\x17\n\x13QUEUE_ACTION_DELETE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18postfleet/v1/local.proto\x12\x0cpostfleet.v1\x1a\x17postfleet/v1/spec.proto\"k\n\x0c\x41pplyRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x16.postfleet.v1.NodeSpecH\x00\x12+\n\x05queue\x18\x02 \x01(\x0b\x32\x1a.postfleet.v1.QueueCommandH\x00\x42\x06\n\x04\x62ody\"k\n\nApplyReply\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x1a\n\x12running_generation\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"L\n\x0cQueueCommand\x12)\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x19.postfleet.v1.QueueAction\x12\x11\n\tqueue_ids\x18\x02 \x03(\t\"\xe1\x01\n\x0eGatewayRequest\x12+\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.postfleet.v1.GatewayLeaseH\x00\x12\x37\n\x0bsuspensions\x18\x02 \x01(\x0b\x32 .postfleet.v1.GatewaySuspensionsH\x00\x12+\n\x05\x63lose\x18\x03 \x01(\x0b\x32\x1a.postfleet.v1.GatewayCloseH\x00\x12\x34\n\x06status\x18\x04 \x01(\x0b\x32\".postfleet.v1.GatewayStatusRequestH\x00\x42\x06\n\x04\x62ody\"J\n\x0cGatewayReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0b\x32\x1b.postfleet.v1.GatewayStatus\"b\n\x0cGatewayLease\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10trusted_until_ns\x18\x02 \x01(\x04\x12\x15\n\rexpires_at_ns\x18\x03 \x01(\x04\x12\x12\n\negress_ids\x18\x04 \x03(\t\"J\n\x12GatewaySuspensions\x12\x34\n\x0bsuspensions\x18\x01 \x03(\x0b\x32\x1f.postfleet.v1.GatewaySuspension\"6\n\x11GatewaySuspension\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\x0cGatewayClose\x12\x12\n\negress_ids\x18\x01 \x03(\t\"\x16\n\x14GatewayStatusRequest\"\x95\x01\n\rGatewayStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x33\n\x08\x65gresses\x18\x03 \x03(\x0b\x32!.postfleet.v1.GatewayEgressStatus\x12\x19\n\x11\x63onfig_generation\x18\x04 \x01(\x04\x12\x14\n\x0c\x63onfig_error\x18\x05 \x01(\t\"\x8a\x01\n\x13GatewayEgressStatus\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x18\n\x10open_connections\x18\x02 \x01(\r\x12\x0e\n\x06\x63losed\x18\x03 \x01(\x08\x12\x11\n\tconnected\x18\x04 \x01(\x04\x12\x0f\n\x07refused\x18\x05 \x01(\x04\x12\x12\n\nlast_probe\x18\x06 \x01(\t*t\n\x0bQueueAction\x12\x1c\n\x18QUEUE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11QUEUE_ACTION_HOLD\x10\x01\x12\x17\n\x13QUEUE_ACTION_UNHOLD\x10\x02\x12\x17\n\x13QUEUE_ACTION_DELETE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postfleet.v1.local_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUEUEACTION']._serialized_start=1202
-  _globals['_QUEUEACTION']._serialized_end=1318
+  _globals['_QUEUEACTION']._serialized_start=1252
+  _globals['_QUEUEACTION']._serialized_end=1368
   _globals['_APPLYREQUEST']._serialized_start=67
   _globals['_APPLYREQUEST']._serialized_end=174
   _globals['_APPLYREPLY']._serialized_start=176
@@ -54,8 +54,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GATEWAYCLOSE']._serialized_end=933
   _globals['_GATEWAYSTATUSREQUEST']._serialized_start=935
   _globals['_GATEWAYSTATUSREQUEST']._serialized_end=957
-  _globals['_GATEWAYSTATUS']._serialized_start=959
-  _globals['_GATEWAYSTATUS']._serialized_end=1059
-  _globals['_GATEWAYEGRESSSTATUS']._serialized_start=1062
-  _globals['_GATEWAYEGRESSSTATUS']._serialized_end=1200
+  _globals['_GATEWAYSTATUS']._serialized_start=960
+  _globals['_GATEWAYSTATUS']._serialized_end=1109
+  _globals['_GATEWAYEGRESSSTATUS']._serialized_start=1112
+  _globals['_GATEWAYEGRESSSTATUS']._serialized_end=1250
 # @@protoc_insertion_point(module_scope)

@@ -202,7 +202,7 @@ Global___GatewayReply: _TypeAlias = GatewayReply  # noqa: Y015
 @_typing.final
 class GatewayLease(_message.Message):
     """Replaces the lease held so far. Times are CLOCK_BOOTTIME nanoseconds. A lease with a lower epoch
-    than one seen before is refused.
+    than one seen before is refused. Connections of an egress that it does not name are cut at once.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -281,7 +281,7 @@ Global___GatewaySuspension: _TypeAlias = GatewaySuspension  # noqa: Y015
 @_typing.final
 class GatewayClose(_message.Message):
     """Open nothing more for these egresses; what is open may finish its transaction. Holds until a
-    lease of a higher epoch names the egress again.
+    lease of a higher epoch names the egress, or one of the same epoch after one that did not name it.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -324,8 +324,14 @@ class GatewayStatus(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
     EGRESSES_FIELD_NUMBER: _builtins.int
+    CONFIG_GENERATION_FIELD_NUMBER: _builtins.int
+    CONFIG_ERROR_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     epoch: _builtins.int
+    config_generation: _builtins.int
+    """Of the egresses.json in force (NodeSpec.generation); 0: none was read yet."""
+    config_error: _builtins.str
+    """Why the file read last is not in force; empty: it is."""
     @_builtins.property
     def egresses(self) -> _containers.RepeatedCompositeFieldContainer[Global___GatewayEgressStatus]: ...
     def __init__(
@@ -334,10 +340,12 @@ class GatewayStatus(_message.Message):
         version: _builtins.str = ...,
         epoch: _builtins.int = ...,
         egresses: _abc.Iterable[Global___GatewayEgressStatus] | None = ...,
+        config_generation: _builtins.int = ...,
+        config_error: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["egresses", b"egresses", "epoch", b"epoch", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["config_error", b"config_error", "config_generation", b"config_generation", "egresses", b"egresses", "epoch", b"epoch", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""postfleet-gateway: the only door out of a node, and the fence that closes it."""
