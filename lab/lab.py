@@ -19,7 +19,9 @@ from dataclasses import asdict
 from ipaddress import IPv4Address
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
+from lab import services
 from lab.errors import LabError
 from lab.network import Network
 from lab.network_namespace import Namespace, Process
@@ -44,6 +46,10 @@ class Lab:
         self.network = network
         self.traces = traces
         self.nodes = {node.id: node for node in self._make_nodes()}
+        # handles that `services` hangs here, each of its own module's type
+        self.dns: Any = None
+        self.proxies: Any = None
+        self.receivers: Any = None
 
     @classmethod
     def up(
@@ -67,6 +73,7 @@ class Lab:
             network = Network.build(settings.name, traces, settings.directory / "log")
             lab = cls(settings, network, traces)
             state.write_text(json.dumps({"index": network.plan.index, **asdict(settings)}))
+            services.start(lab)
             lab._boot_all(booted)
         except BaseException:
             cls.remove(settings.name)
@@ -83,7 +90,9 @@ class Lab:
         plan = AddressPlan(state.pop("index"))
         settings = LabSettings(**{**state, "releases": tuple(state["releases"])})
         traces = Traces(settings.directory / "traces.jsonl")
-        return cls(settings, Network(name, plan, traces, settings.directory / "log"), traces)
+        lab = cls(settings, Network(name, plan, traces, settings.directory / "log"), traces)
+        services.attach(lab)
+        return lab
 
     @staticmethod
     def remove(name: str) -> None:

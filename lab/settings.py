@@ -14,8 +14,8 @@ class LabSettings:
     """A lab to bring up.
 
     `name`: 1..12 of [a-z0-9]; labs of different names run side by side. `nodes` are called n1, n2,
-    … and get the releases in turn. `var_mib` gives each node a /var of that size (0: unlimited), for
-    disks that must fill up. `proxies`, `dns`, `receivers` say which services to start.
+    … and get the releases in turn. `var_mib` gives each node a /var of that size (0: unlimited)
+    that can fill up. `proxies`, `dns`, `receivers` say which services to start.
     """
 
     name: str = "demo"
