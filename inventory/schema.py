@@ -2,167 +2,299 @@
 
 Every field is checked here; what only the whole can show (an address twice, two clients on one
 egress, too many mailboxes on a proxy) is checked in `inventory.rules`. Reading files, secrets and
-error positions is `inventory.load`.
+error positions is `inventory.load`. The docstring below a field is its reference documentation
+(docs/reference/inventory.md is generated from it); `Allowed` on a type says in words what its
+pattern says to the machine, and is what an error message quotes.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$")]
+
+@dataclass(frozen=True)
+class Allowed:
+    """What may stand in a field, in words; metadata of an `Annotated` type."""
+
+    text: str
+
+
+Id = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$"),
+    Allowed("1 to 31 of a-z, 0-9 and -, not beginning with -"),
+]
 HostName = Annotated[
     str,
     StringConstraints(
-        pattern=r"^(?=.{1,253}$)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-        r"(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$"
+        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$",
+        max_length=253,
     ),
+    Allowed("a fully qualified DNS name in lower case, without a final dot (IDNs as xn--…)"),
 ]
 # RFC 5321 section 4.1.2 dot-atom, lower case, without "+": that is the recipient delimiter which
 # carries the message's token. 37 octets leave room for the token within 64 (section 4.5.3.1.1).
 LocalPart = Annotated[
-    str, StringConstraints(pattern=r"^(?=.{1,37}$)[a-z0-9_-]+(\.[a-z0-9_-]+)*$")
+    str,
+    StringConstraints(pattern=r"^[a-z0-9_-]+(\.[a-z0-9_-]+)*$", max_length=37),
+    Allowed("1 to 37 of a-z, 0-9, _ and -, with single dots between"),
 ]
-SecretRef = Annotated[str, StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:.+)$")]
-Label = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,100}$")]
-Port = Annotated[int, Field(ge=1, le=65535)]
+SecretRef = Annotated[
+    str,
+    StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f\x7f]+)$"),
+    Allowed("env:NAME or file:PATH, never the secret itself"),
+]
+Label = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,100}$"),
+    Allowed("1 to 100 characters without control characters"),
+]
+
+
+def _text_only(value: object) -> object:
+    """IPv4Address(1) is 0.0.0.1; in an inventory a bare number there is a mistake."""
+    return value if isinstance(value, str) else str(value)
+
+
+Address = Annotated[IPv4Address, BeforeValidator(_text_only), Allowed("an IPv4 address")]
+Network = Annotated[
+    IPv4Network,
+    BeforeValidator(_text_only),
+    Allowed("an IPv4 network such as 203.0.113.0/24, without host bits"),
+]
+Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
+Count = Annotated[int, Field(strict=True)]
+Seconds = Annotated[float, Field(strict=True)]
+WholeSeconds = Annotated[int, Field(strict=True)]
 
 
 class Strict(BaseModel):
     """Unknown fields are errors, values are never coerced silently, and models are immutable."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class LeaseSettings(Strict):
-    """Lease arithmetic (DESIGN, invariant 1). All in seconds; heartbeat < ttl - margin."""
+    """The arithmetic of leases; heartbeat < ttl - margin."""
 
-    ttl_s: Annotated[float, Field(ge=2, le=3600)] = 60
-    margin_s: Annotated[float, Field(ge=0.5, le=600)] = 5
-    heartbeat_s: Annotated[float, Field(ge=0.2, le=600)] = 5
+    ttl_s: Annotated[Seconds, Field(ge=2, le=3600)] = 60
+    """How long a lease holds, in seconds."""
+    margin_s: Annotated[Seconds, Field(ge=0.5, le=600)] = 5
+    """How much earlier the node stops, and later the controller takes over, in seconds."""
+    heartbeat_s: Annotated[Seconds, Field(ge=0.2, le=600)] = 5
+    """How often a node renews its lease, in seconds."""
 
 
 class Limits(Strict):
-    """Caps held in the ledger. Counts are per local day (UTC until pacing brings time zones)."""
+    """Caps that the ledger holds, over the whole fleet. Days are UTC days."""
 
-    mailbox_per_day: Annotated[int, Field(ge=0, le=100_000)] = 50
-    egress_per_day: Annotated[int, Field(ge=0, le=1_000_000)] = 500
-    mailboxes_per_egress: Annotated[int, Field(ge=1, le=10)] = 10
-    mailboxes_per_domain: Annotated[int, Field(ge=1, le=1000)] = 30
-    message_size_bytes: Annotated[int, Field(ge=10_240, le=104_857_600)] = 10_485_760
+    mailbox_per_day: Annotated[Count, Field(ge=0, le=100_000)] = 50
+    """Messages of one mailbox in a day."""
+    egress_per_day: Annotated[Count, Field(ge=0, le=1_000_000)] = 500
+    """Messages through one egress in a day."""
+    mailboxes_per_egress: Annotated[Count, Field(ge=1, le=10)] = 10
+    """Mailboxes that may share one egress."""
+    mailboxes_per_domain: Annotated[Count, Field(ge=1, le=1000)] = 30
+    """Mailboxes that one domain may have."""
+    message_size_bytes: Annotated[Count, Field(ge=10_240, le=104_857_600)] = 10_485_760
+    """The largest message that is accepted, in octets."""
 
 
 class MailDefaults(Strict):
     """Postfix's retry schedule and TLS of every egress transport (postconf(5))."""
 
-    minimal_backoff_s: Annotated[int, Field(ge=1, le=86_400)] = 300
-    maximal_backoff_s: Annotated[int, Field(ge=1, le=86_400)] = 4000
-    queue_lifetime_s: Annotated[int, Field(ge=60, le=5_184_000)] = 172_800
+    minimal_backoff_s: Annotated[WholeSeconds, Field(ge=1, le=86_400)] = 300
+    """minimal_backoff_time: the shortest wait before a deferred message is tried again."""
+    maximal_backoff_s: Annotated[WholeSeconds, Field(ge=1, le=86_400)] = 4000
+    """maximal_backoff_time: the longest wait before a deferred message is tried again."""
+    queue_lifetime_s: Annotated[WholeSeconds, Field(ge=60, le=5_184_000)] = 172_800
+    """maximal_queue_lifetime: after this a deferred message ends as `expired`."""
     tls: Literal["may", "encrypt", "dane"] = "may"
-    egress_concurrency: Annotated[int, Field(ge=1, le=100)] = 5
+    """smtp_tls_security_level of every egress transport."""
+    egress_concurrency: Annotated[Count, Field(ge=1, le=100)] = 5
+    """The most SMTP connections of one egress to one destination at a time."""
 
 
 class Fleet(Strict):
     """What holds for the whole fleet."""
 
     name: Id
+    """The fleet's name; the first label of names the controller makes."""
     lease: LeaseSettings = LeaseSettings()
+    """Lease arithmetic."""
     limits: Limits = Limits()
+    """Caps."""
     mail: MailDefaults = MailDefaults()
-    # Networks the gateway may connect to although they are private or reserved (the lab's).
-    allow_target_nets: tuple[IPv4Network, ...] = ()
-    # How long before not_before a message may go to its node.
-    dispatch_horizon_s: Annotated[int, Field(ge=0, le=86_400)] = 300
-    probe_interval_s: Annotated[int, Field(ge=5, le=86_400)] = 300
-    # host:port at which the proxies reach the controller's exit-address echo; none: not checked.
-    probe_target: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]+:\d{1,5}$")] | None = None
+    """Retries and TLS."""
+    allow_target_nets: tuple[Network, ...] = ()
+    """Networks the gateway may connect to although they are private or reserved (the lab's)."""
+    dispatch_horizon_s: Annotated[WholeSeconds, Field(ge=0, le=86_400)] = 300
+    """How long before its time a message may go to its node, in seconds."""
+    probe_interval_s: Annotated[WholeSeconds, Field(ge=5, le=86_400)] = 300
+    """How often each egress is probed, in seconds."""
+    probe_target: (
+        Annotated[
+            str,
+            StringConstraints(pattern=r"^[a-z0-9.-]{1,253}:\d{1,5}$"),
+            Allowed("HOST:PORT of the controller's exit-address echo, as the proxies reach it"),
+        ]
+        | None
+    ) = None
+    """Where proxies reach the controller's exit-address echo; none: exit IPs are not checked."""
 
 
 class Client(Strict):
     """Whose mail it is. Clients never share an egress, a domain or a mailbox."""
 
     id: Id
+    """Names the client everywhere."""
     name: Label
-    # https URL for RFC 8058 one-click unsubscription; the message id is appended.
-    unsubscribe_url: Annotated[str, StringConstraints(pattern=r"^https://[^\s<>\x00-\x1f]+$")]
-    # mailto address in the same header.
-    unsubscribe_mailto: Annotated[str, StringConstraints(pattern=r"^[^\s<>@]+@[^\s<>@]+$")]
+    """For people."""
+    unsubscribe_url: Annotated[
+        str,
+        StringConstraints(pattern=r"^https://[^\s<>\x00-\x1f]+$", max_length=800),
+        Allowed("an https:// URL without spaces, < and >"),
+    ]
+    """For one-click unsubscription (RFC 8058); the message id is appended."""
+    unsubscribe_mailto: Annotated[
+        str,
+        StringConstraints(pattern=r"^[^\s<>@,]+@[^\s<>@,]+$", max_length=254),
+        Allowed("a mail address"),
+    ]
+    """The address in the same header (List-Unsubscribe)."""
 
 
 class Mailbox(Strict):
     """One sending address on a domain; belongs to exactly one egress."""
 
     local_part: LocalPart
+    """What stands before the @."""
     name: Label
+    """The display name recipients see."""
     egress: Id
+    """The egress it sends through; one of the same client."""
 
 
 class Domain(Strict):
     """A sending domain with its mailboxes."""
 
     name: HostName
+    """The domain itself."""
     client: Id
-    dkim_selector: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")] = "pf1"
+    """Whose it is."""
+    dkim_selector: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$"),
+        Allowed("1 to 63 of a-z, 0-9 and -, not beginning with -"),
+    ] = "pf1"
+    """Selector of the DKIM key that the controller makes; a new selector makes a new key."""
     dmarc_policy: Literal["none", "quarantine", "reject"] = "none"
+    """The p= of the DMARC record."""
     mailboxes: tuple[Mailbox, ...]
+    """May be empty: a domain in reserve."""
 
 
 class Socks5(Strict):
     """A SOCKS5 proxy (RFC 1928) with user name and password (RFC 1929)."""
 
     kind: Literal["socks5"]
-    host: Annotated[str, StringConstraints(pattern=r"^[a-z0-9.-]{1,253}$")]
+    """socks5"""
+    host: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?$"),
+        Allowed("an IPv4 address or a DNS name in lower case"),
+    ]
+    """Where the nodes reach the proxy."""
     port: Port = 1080
-    username: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$")]
+    """Its TCP port."""
+    username: Annotated[
+        str,
+        StringConstraints(pattern=r"^[\x21-\x7e]{1,255}$"),
+        Allowed("1 to 255 printable ASCII characters without spaces"),
+    ]
+    """User name at the proxy."""
     password: SecretRef
+    """Where the CLI finds the password; it is sealed in the database and never shown."""
 
 
 class NodeAddress(Strict):
     """An address of one particular node; the egress can live nowhere else."""
 
     kind: Literal["address"]
+    """address"""
     node: Id
+    """The node that has the address."""
 
 
 class Egress(Strict):
     """One exit identity, with what receivers see of it."""
 
     id: Id
+    """Names the egress everywhere, also in Postfix (`egress-<id>`)."""
     client: Id
-    public_ip: IPv4Address
+    """Whose mail it carries, and nobody else's."""
+    public_ip: Address
+    """What receivers see as the source address."""
     helo_name: HostName
+    """EHLO name; the PTR of public_ip must name it, and its A record public_ip."""
     region: Label | None = None
+    """Where it is; free text."""
     exit: Annotated[Socks5 | NodeAddress, Field(discriminator="kind")]
+    """How mail gets there: `kind: socks5` or `kind: address`."""
 
 
 class Node(Strict):
-    """A VPS. `capacity` in mailboxes; `host_key` pins its ssh key ("ssh-ed25519 AAAA…" or file:…)."""
+    """A VPS that runs Postfix and the agent."""
 
     id: Id
-    address: IPv4Address
+    """Names the node everywhere, also in its certificate."""
+    address: Address
+    """Where ssh reaches it."""
     hostname: HostName
+    """The machine's own fully qualified name (Postfix's myhostname); receivers do not see it."""
     ssh_port: Port = 22
-    ssh_user: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")] = "root"
+    """Port of sshd."""
+    ssh_user: Annotated[
+        str,
+        StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,31}$"),
+        Allowed("a Unix user name"),
+    ] = "root"
+    """root, or a user who may sudo without a password."""
     host_key: Annotated[
         str,
         StringConstraints(
-            pattern=r"^((ssh-ed25519|ssh-rsa|ecdsa-sha2-\S+) [A-Za-z0-9+/=]+|file:.+|env:.+)$"
+            pattern=r"^((ssh-ed25519|ssh-rsa|ecdsa-sha2-[a-z0-9-]+) [A-Za-z0-9+/]+=*"
+            r"|file:[^\x00-\x1f\x7f]+|env:[A-Za-z_][A-Za-z0-9_]*)$"
         ),
+        Allowed('a public key as "ssh-ed25519 AAAA…", or file:PATH or env:NAME that holds one'),
     ]
-    capacity: Annotated[int, Field(ge=1, le=10_000)] = 150
+    """The pinned ssh host key; a machine that shows another one is refused."""
+    capacity: Annotated[Count, Field(ge=1, le=10_000)] = 150
+    """The most mailboxes it takes."""
     failure_domain: Label
+    """What fails together with it: a provider, a site."""
     region: Label | None = None
-    monthly_cost_eur: Annotated[float, Field(ge=0)] = 0
+    """Where it is; free text."""
+    monthly_cost_eur: Annotated[float, Field(ge=0, strict=True)] = 0
+    """What it costs, in euros a month."""
 
 
 class Inventory(Strict):
     """The whole fleet, as one file describes it."""
 
     version: Literal[1]
+    """Of this format; always 1."""
     fleet: Fleet
+    """Settings of the whole fleet."""
     clients: tuple[Client, ...]
+    """Whose mail it is."""
     domains: tuple[Domain, ...]
+    """Sending domains with their mailboxes."""
     egresses: tuple[Egress, ...]
+    """Exit identities."""
     nodes: tuple[Node, ...]
+    """The machines."""
