@@ -20,7 +20,7 @@ import dns.reversename
 from lab.errors import LabError
 
 
-class LookupFailed(LabError):  # noqa: N818 (says what happened)
+class LookupFailed(LabError):
     """The server did not answer, or refused: nothing is known about the name."""
 
 
@@ -31,6 +31,8 @@ class Lookup:
     server: str
     port: int = 53
     timeout_s: float = 3.0
+    # our own address to speak from; '' is any
+    source: str = ""
     _cache: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
 
     def records(self, name: str, kind: str) -> tuple[str, ...]:
@@ -58,7 +60,7 @@ class Lookup:
         query = dns.message.make_query(name, kind, use_edns=0, payload=1232)
         try:
             reply, _ = dns.query.udp_with_fallback(
-                query, self.server, timeout=self.timeout_s, port=self.port
+                query, self.server, self.timeout_s, self.port, source=self.source or None
             )
         except (dns.exception.DNSException, OSError) as error:
             raise LookupFailed(
