@@ -1,10 +1,10 @@
 -- What sessions, leases and dispatch must remember.
 
--- Which session speaks for the node; a newer one ends the older, also on another controller.
-ALTER TABLE node ADD COLUMN session_id text NOT NULL DEFAULT '';
 ALTER TABLE node ADD COLUMN disk_free_bytes bigint NOT NULL DEFAULT 0;
 ALTER TABLE node ADD COLUMN open_connections integer NOT NULL DEFAULT 0;
 
+-- Which session speaks for the node; a newer one ends the older, also on another controller.
+ALTER TABLE lease ADD COLUMN session_id text NOT NULL DEFAULT '';
 -- Whose term it is. A machine with another certificate and another boot waits until the term is
 -- over: the one before it may still be sending.
 ALTER TABLE lease ADD COLUMN certificate_sha256 bytea;

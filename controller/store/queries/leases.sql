@@ -1,6 +1,7 @@
--- ensure_lease --
--- Gives a node its row; it holds nothing yet.
-INSERT INTO lease (node_id) VALUES (%(node_id)s) ON CONFLICT DO NOTHING
+-- take_session --
+-- From now on this session speaks for the node; makes the lease's row where there is none.
+INSERT INTO lease (node_id, session_id) VALUES (%(node_id)s, %(session_id)s)
+ON CONFLICT (node_id) DO UPDATE SET session_id = excluded.session_id
 
 -- renew --
 -- Counts one renewal of the node's term, or begins a term where none is held; gives its epoch. No
@@ -17,7 +18,7 @@ FROM node AS n
 WHERE l.node_id = %(node_id)s
   AND n.id = l.node_id
   AND n.certificate_sha256 = %(certificate_sha256)s
-  AND n.session_id = %(session_id)s
+  AND l.session_id = %(session_id)s
   AND (NOT l.held
        OR l.certificate_sha256 = %(certificate_sha256)s
        OR (l.boot_id = %(boot_id)s AND l.boot_id <> ''))

@@ -1,0 +1,75 @@
+"""What reported events make of a message. Pure; the states are those of controller.message_life.
+
+An event whose step does not fit the present state changes nothing but stays stored as evidence: it
+is late (the message ended before), or repeats what is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from postfleet.v1 import node_pb2
+
+from controller.message_life import FINAL, REFUNDS, STEPS, Event, State
+
+KINDS = {
+    node_pb2.EVENT_KIND_QUEUED: Event.QUEUED,
+    node_pb2.EVENT_KIND_DEFERRED: Event.DEFERRED,
+    node_pb2.EVENT_KIND_SENT: Event.SENT,
+    node_pb2.EVENT_KIND_BOUNCED: Event.BOUNCED,
+    node_pb2.EVENT_KIND_EXPIRED: Event.EXPIRED,
+    node_pb2.EVENT_KIND_UNCERTAIN: Event.UNCERTAIN,
+    node_pb2.EVENT_KIND_REFUSED: Event.REFUSED,
+    node_pb2.EVENT_KIND_RETURNED: Event.RETURNED,
+}
+_ATTEMPTS = frozenset({Event.DEFERRED, Event.SENT, Event.BOUNCED, Event.UNCERTAIN})
+
+
+@dataclass(frozen=True)
+class Told:
+    """The part of a message's row that events change."""
+
+    id: str
+    state: State
+    queue_id: str
+    attempts: int
+    reason: str
+    stored: bool
+
+    @property
+    def final(self) -> bool:
+        return self.state in FINAL
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The message afterwards; `refund`: it was never attempted and gives its allowance back."""
+
+    message: Told
+    changed: bool
+    refund: bool
+
+
+def fold(message: Told, events: Iterable[node_pb2.MessageEvent]) -> Outcome:
+    """Applies events in their order."""
+    before, refund = message, False
+    for event in events:
+        kind = KINDS.get(event.kind)
+        if kind is None or message.state not in STEPS[kind].sources:
+            continue
+        # An attempt that our own gateway stopped reached no receiver (DESIGN: our 421 is never
+        # counted as the receiver's answer).
+        reached = kind in _ATTEMPTS and not event.gateway_stage
+        returned = kind is Event.RETURNED
+        message = replace(
+            message,
+            state=STEPS[kind].target,
+            queue_id="" if returned else (event.queue_id or message.queue_id),
+            attempts=message.attempts + reached,
+            reason=event.reason or ("" if kind is Event.QUEUED else message.reason),
+            # Any word of the node about it proves that it was on its disk.
+            stored=not returned,
+        )
+        refund = refund or (kind in REFUNDS and message.attempts == 0)
+    return Outcome(message, message != before, refund)

@@ -1,0 +1,70 @@
+"""What a node says to mail it was sent: on disk, or not taken."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+from postfleet.v1 import node_pb2
+
+from controller.sessions.session import NodeSession
+from controller.store import Store, Transaction, queries
+
+_SQL = queries.load("dispatch")
+_log = structlog.get_logger(__name__)
+# Refusals that say "not now"; the others say "not so", and the next dispatch will differ.
+_NO_ROOM = frozenset({"disk-full", "too-many"})
+RESEND_PAGE = 200
+
+
+async def record_dispatch_result(
+    store: Store, session: NodeSession, result: node_pb2.DispatchResult
+) -> None:
+    """Stored messages are the node's; refused ones wait to be dispatched again."""
+    refused = {item.message_id: item for item in result.refused}
+
+    async def work(tx: Transaction) -> None:
+        if result.stored:
+            await tx.execute(
+                _SQL["mark_stored"], ids=sorted(result.stored), node_id=session.node_id
+            )
+        if refused:
+            await tx.execute(
+                _SQL["take_back"],
+                node_id=session.node_id,
+                ids=sorted(refused),
+                reasons=[_reason(session, refused[id]) for id in sorted(refused)],
+            )
+
+    await store.run(work)
+    session.answered([*result.stored, *refused])
+    if any(item.code in _NO_ROOM for item in refused.values()):
+        session.pause(time.monotonic())
+    elif result.stored:
+        session.pause_s = 0
+    if refused:
+        codes = sorted({item.code for item in refused.values()})
+        _log.info("node refused mail", node=session.node_id, count=len(refused), codes=codes)
+    elif result.stored:
+        _log.debug("node stored mail", node=session.node_id, count=len(result.stored))
+
+
+async def resend_unacknowledged(store: Store, session: NodeSession) -> int:
+    """Sends what earlier sessions sent and the node never answered, under its old term.
+
+    The node says `stored` to what it has, whatever the term, and refuses the rest where the term
+    is over: only then is it known that the message is on no disk.
+    """
+    count, after = 0, ""
+    while True:
+        rows = await store.fetch_all(
+            _SQL["unacknowledged"], node_id=session.node_id, after=after, limit=RESEND_PAGE
+        )
+        if not rows:
+            return count
+        count += session.send_mail(rows)
+        after = rows[-1]["id"]
+
+
+def _reason(session: NodeSession, item: node_pb2.RefusedMessage) -> str:
+    return f"node {session.node_id} did not take it: {item.code} {item.detail}".strip()[:500]

@@ -1,0 +1,60 @@
+"""Takes one message of a node to where it belongs. Messages of a session are taken in order."""
+
+from __future__ import annotations
+
+from postfleet.v1 import node_pb2
+
+from controller.desired.current import CurrentFleet
+from controller.events.reports import record_events
+from controller.sessions import metrics
+from controller.sessions.dispatch_answers import record_dispatch_result
+from controller.sessions.errors import SessionBroken
+from controller.sessions.heartbeats import answer_heartbeat
+from controller.sessions.probe_reports import record_probe
+from controller.sessions.releases import record_release
+from controller.sessions.session import NodeSession
+from controller.sessions.spec_delivery import record_spec_result
+from controller.store import Store
+
+
+async def take(
+    store: Store, current: CurrentFleet, session: NodeSession, message: node_pb2.NodeMessage
+) -> None:
+    """Acts on the message; answers go to the session's outbox. Raises SessionBroken, StoreError."""
+    match message.WhichOneof("body"):
+        case "heartbeat":
+            granted = await answer_heartbeat(store, session, message.heartbeat, current.timing)
+            metrics.HEARTBEATS.labels("granted" if granted else "not-granted").inc()
+        case "event_report":
+            await _take_events(store, session, message.event_report)
+        case "dispatch_result":
+            await record_dispatch_result(store, session, message.dispatch_result)
+        case "probe_report":
+            await record_probe(store, session, message.probe_report)
+        case "spec_result":
+            await record_spec_result(store, session, message.spec_result)
+        case "release_result":
+            await record_release(store, session, message.release_result)
+        case "hello":
+            raise SessionBroken("Hello stands at the beginning of a session only")
+        case _:
+            # A later agent may say what this controller does not know yet.
+            pass
+
+
+async def _take_events(store: Store, session: NodeSession, report: node_pb2.EventReport) -> None:
+    if report.spool_id != session.spool_id:
+        raise SessionBroken(
+            f"events of spool {report.spool_id} in a session of spool {session.spool_id}"
+        )
+    if not report.events:
+        return
+    for event in await record_events(store, session.node_id, report):
+        metrics.count_event(event)
+    session.outbox.put(
+        node_pb2.ControllerMessage(
+            event_ack=node_pb2.EventAck(
+                spool_id=report.spool_id, up_to_seq=max(event.seq for event in report.events)
+            )
+        )
+    )

@@ -1,0 +1,104 @@
+-- claim --
+-- Moves due messages to the nodes that ask, by room (messages) and room_octets, and gives them with
+-- their content. Only for egresses the node holds in its current term and is not giving back, of
+-- mailboxes it runs, and nothing that is suspended. A recipient who was suppressed meanwhile ends
+-- the message here. The lease is locked so that the term cannot end under it.
+WITH asked AS (
+    SELECT * FROM unnest(%(node_ids)s::text[], %(session_ids)s::text[], %(rooms)s::integer[],
+                         %(rooms_octets)s::bigint[]) AS t (node_id, session_id, room, room_octets)
+), speaking AS (
+    SELECT t.node_id, t.room, t.room_octets, l.epoch
+    FROM asked AS t
+    JOIN lease AS l ON l.node_id = t.node_id AND l.session_id = t.session_id AND l.held
+    ORDER BY l.node_id
+    FOR SHARE OF l
+), stopped AS (
+    SELECT scope, subject FROM suspension WHERE until IS NULL OR until > now()
+), usable AS (
+    SELECT s.node_id, s.epoch, s.room, s.room_octets, a.egress_id
+    FROM speaking AS s
+    JOIN assignment AS a ON a.node_id = s.node_id AND a.epoch = s.epoch AND a.state = 'assigned'
+    WHERE NOT EXISTS (SELECT 1 FROM stopped AS x
+                      WHERE x.scope = 'egress' AND x.subject = a.egress_id)
+), due AS (
+    SELECT u.node_id, u.epoch, u.room, u.room_octets, d.id, d.size, d.not_before
+    FROM usable AS u
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.size, m.not_before
+        FROM message AS m
+        JOIN running_mailbox AS r
+          ON r.node_id = u.node_id AND r.address = m.mailbox AND r.egress_id = u.egress_id
+        WHERE m.egress_id = u.egress_id
+          AND m.state = 'scheduled'
+          AND m.not_before <= now() + make_interval(secs => %(horizon_s)s)
+          AND NOT EXISTS (
+              SELECT 1 FROM stopped AS x
+              WHERE (x.scope = 'mailbox' AND x.subject = m.mailbox)
+                 OR (x.scope = 'domain' AND x.subject = split_part(m.mailbox, '@', 2))
+                 OR (x.scope = 'client' AND x.subject = m.client_id))
+        ORDER BY m.not_before
+        LIMIT u.room
+    ) AS d
+), ranked AS (
+    SELECT node_id, epoch, id, room, room_octets,
+           row_number() OVER by_time AS rank,
+           sum(size) OVER by_time - size AS octets_before
+    FROM due
+    WINDOW by_time AS (PARTITION BY node_id ORDER BY not_before, id
+                       ROWS UNBOUNDED PRECEDING)
+), picked AS (
+    SELECT r.node_id, r.epoch, m.id,
+           EXISTS (SELECT 1 FROM suppression AS x
+                   WHERE x.client_id IN ('', m.client_id)
+                     AND x.recipient IN (m.recipient, '@' || split_part(m.recipient, '@', 2))
+                  ) AS suppressed
+    FROM ranked AS r JOIN message AS m ON m.id = r.id
+    WHERE r.rank <= r.room AND r.octets_before < r.room_octets
+      AND m.state = 'scheduled'
+    ORDER BY m.id
+    FOR UPDATE OF m SKIP LOCKED
+)
+UPDATE message AS m
+SET state = CASE WHEN p.suppressed THEN 'suppressed' ELSE 'dispatched' END,
+    final_at = CASE WHEN p.suppressed THEN now() END,
+    reason = CASE WHEN p.suppressed THEN 'the recipient is suppressed' ELSE '' END,
+    node_id = p.node_id, epoch = p.epoch, stored = false, queue_id = ''
+FROM picked AS p
+JOIN message_content AS c ON c.message_id = p.id
+WHERE m.id = p.id AND m.state = 'scheduled'
+RETURNING m.id, m.state, m.node_id, m.mailbox, m.recipient, m.egress_id, m.epoch, m.not_before,
+          c.added || c.content AS content
+
+-- unacknowledged --
+-- Messages of a node that are on their way without its word that it has them; with content.
+SELECT m.id, m.state, m.node_id, m.mailbox, m.recipient, m.egress_id, m.epoch, m.not_before,
+       c.added || c.content AS content
+FROM message AS m JOIN message_content AS c ON c.message_id = m.id
+WHERE m.node_id = %(node_id)s AND m.state = 'dispatched' AND NOT m.stored AND m.id > %(after)s
+ORDER BY m.id
+LIMIT %(limit)s
+
+-- mark_stored --
+-- The node has these on its disk.
+UPDATE message SET stored = true
+WHERE id = ANY(%(ids)s) AND node_id = %(node_id)s AND NOT stored
+
+-- take_back --
+-- The node says that it did not take these and has not had them: they wait for dispatch again. The
+-- node stays named as the last one, so that a late report of it is still believed.
+UPDATE message AS m
+SET state = 'scheduled', epoch = NULL, reason = t.reason
+FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason)
+WHERE m.id = t.id AND m.node_id = %(node_id)s AND m.state = 'dispatched' AND NOT m.stored
+
+-- lose_spool --
+-- The node's disk is gone: nobody knows what became of the messages that were on it.
+UPDATE message
+SET state = 'uncertain', reason = %(reason)s
+WHERE node_id = %(node_id)s AND state IN ('dispatched', 'queued')
+RETURNING id
+
+-- say_why_waiting --
+-- The node's term is over; its messages wait for it, because it may have sent them.
+UPDATE message SET reason = %(reason)s
+WHERE node_id = %(node_id)s AND state IN ('dispatched', 'queued')
