@@ -187,11 +187,14 @@ def _end_processes_in(namespace: str) -> None:
 
 
 def _undo_link(trace: Trace) -> None:
-    if Path("/sys/class/net", trace.what).exists():
-        _run("ip", "link", "delete", trace.what)
+    """It goes with its peer's namespace, but a moment later: both ways may meet."""
+    link = Path("/sys/class/net", trace.what)
+    if link.exists() and _quietly("ip", "link", "delete", trace.what) and link.exists():
+        raise OSError("the kernel refuses to delete it")
 
 
 def _undo_nft(trace: Trace) -> None:
+    """`what` is "ip NAME"."""
     _quietly("nft", "delete", "table", *trace.what.split())
 
 
