@@ -1,0 +1,34 @@
+"""Metrics of intake. Labels are bounded: results are the codes of submission.proto."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from prometheus_client import Counter, Histogram
+
+from controller.intake.ingest import Result, Taken
+
+# result: accepted, duplicate, or a rejection's code.
+MESSAGES = Counter(
+    "postfleet_intake_messages_total", "Messages answered by SubmissionService", ["result"]
+)
+OCTETS = Counter(
+    "postfleet_intake_octets_total", "Octets of content submitted, whatever became of it"
+)
+REQUEST_SECONDS = Histogram(
+    "postfleet_intake_request_seconds",
+    "Time from a submission request to its durable answer",
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+
+
+def count(results: Sequence[Result], octets: int, seconds: float) -> None:
+    """Counts one answered request."""
+    for result in results:
+        if isinstance(result, Taken):
+            label = "duplicate" if result.duplicate else "accepted"
+        else:
+            label = str(result.code)
+        MESSAGES.labels(label).inc()
+    OCTETS.inc(octets)
+    REQUEST_SECONDS.observe(seconds)
