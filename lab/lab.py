@@ -27,7 +27,7 @@ from lab.network import Network
 from lab.network_namespace import Namespace, Process
 from lab.node import Node
 from lab.node_disk import NodeDisk
-from lab.node_image import CACHE, Progress, ensure_images
+from lab.node_image import Progress, ensure_images, image_path
 from lab.plan import AddressPlan
 from lab.settings import LabSettings, state_directory
 from lab.traces import Traces
@@ -145,7 +145,7 @@ class Lab:
         for number in range(1, self.settings.nodes + 1):
             node_id, release = f"n{number}", self.settings.release(number)
             directory = self.directory / "nodes" / node_id
-            disk = NodeDisk(directory, CACHE / release, self.settings.var_mib, self.traces)
+            disk = NodeDisk(directory, image_path(release), self.settings.var_mib, self.traces)
             address = self.network.plan.node(number)
             namespace = self.network.namespace(node_id)
             nodes.append(Node(node_id, release, address, namespace, disk, self.traces))

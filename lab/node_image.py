@@ -1,11 +1,11 @@
 """Base images: what a provider's fresh Debian image holds, one directory for each release.
 
 Made once by debootstrap (about a minute each, both at the same time) and cached in
-/var/cache/postfleet-lab/<release>. A node never writes to it: it mounts an overlay. The image is
-*bare*: nothing in PACKAGES is there for postfleet's sake; provisioning has to bring that itself.
+/var/cache/postfleet-lab/<release>-<recipe>. A node never writes to it: it mounts an overlay. The
+image is *bare*: nothing in PACKAGES is there for postfleet's sake; provisioning brings that itself.
 
-An image is finished when its recipe file stands in it; the directory is renamed into place, so a
-broken or interrupted build is never mistaken for an image, and a changed recipe builds anew.
+The directory is renamed into place when it is finished, so an interrupted build is never mistaken
+for an image; a changed recipe makes another name, and running labs keep what they have mounted.
 """
 
 from __future__ import annotations
@@ -32,6 +32,15 @@ PACKAGES = (
     *("ca-certificates", "curl", "iproute2", "iputils-ping", "procps", "netbase"),
     *("python3", "sudo", "logrotate", "less"),
 )
+
+# A provider's image is some weeks old at most.
+UPGRADE = """\
+export DEBIAN_FRONTEND=noninteractive
+apt-get -qq update
+apt-get -q -y dist-upgrade
+apt-get clean
+rm -rf /var/lib/apt/lists/*
+"""
 
 SOURCES = """\
 deb http://deb.debian.org/debian {release} main
@@ -62,14 +71,13 @@ Progress = Callable[[str, int, int], None]
 
 def recipe(release: str) -> str:
     """The digest of everything that decides what an image of this release contains."""
-    parts = (release, *PACKAGES, SOURCES, FIRST_BOOT_KEYS, SSHD)
+    parts = (release, *PACKAGES, SOURCES, UPGRADE, FIRST_BOOT_KEYS, SSHD)
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def is_ready(release: str, cache: Path = CACHE) -> bool:
-    """True when the cached image is whole and made by today's recipe."""
-    stamp = cache / release / ".postfleet-recipe"
-    return stamp.is_file() and stamp.read_text() == recipe(release)
+def image_path(release: str) -> Path:
+    """Where the image of this release by today's recipe is or will be."""
+    return CACHE / f"{release}-{recipe(release)[:8]}"
 
 
 def ensure_images(
@@ -83,17 +91,25 @@ def ensure_images(
 
 
 def _ensure(release: str, progress: Progress) -> Path:
-    target = CACHE / release
+    target = image_path(release)
     with _locked(CACHE / f".{release}.lock"):
-        if not is_ready(release):
+        if not target.is_dir():
             staging = CACHE / f".{release}.new"
             shutil.rmtree(staging, ignore_errors=True)
             _debootstrap(release, staging, progress)
             _finish(release, staging)
-            shutil.rmtree(target, ignore_errors=True)
             staging.rename(target)
+            _remove_old(release)
     progress(release, 1, 1)
     return target
+
+
+def _remove_old(release: str) -> None:
+    """Delete images of other recipes, but for those that a running node has below it."""
+    mounts = Path("/proc/self/mounts").read_text()
+    for old in CACHE.glob(f"{release}-*"):
+        if old != image_path(release) and f"lowerdir={old}" not in mounts:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @contextmanager
@@ -127,6 +143,7 @@ def _debootstrap(release: str, staging: Path, progress: Progress) -> None:
 def _finish(release: str, root: Path) -> None:
     """Turn the bootstrap into what a provider boots: no identity of its own, ssh by key only."""
     (root / "etc/apt/sources.list").write_text(SOURCES.format(release=release))
+    _upgrade(release, root)
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
     (root / "etc/machine-id").write_text("")
@@ -136,6 +153,13 @@ def _finish(release: str, root: Path) -> None:
     wants = root / "etc/systemd/system/multi-user.target.wants"
     wants.mkdir(exist_ok=True)
     (wants / unit.name).symlink_to(f"../{unit.name}")
-    for deb in (root / "var/cache/apt/archives").glob("*.deb"):
-        deb.unlink()
-    (root / ".postfleet-recipe").write_text(recipe(release))
+
+
+def _upgrade(release: str, root: Path) -> None:
+    shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
+    done = subprocess.run(["chroot", root, "sh", "-ec", UPGRADE], capture_output=True, text=True)
+    if done.returncode != 0:
+        raise ImageError(
+            f"upgrading the new {release} image ended with {done.returncode}: {done.stderr}\n"
+            "No image was put into the cache; repeat when the mirror answers."
+        )
