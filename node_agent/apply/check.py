@@ -1,0 +1,89 @@
+"""Lets the programs that will read the staged files read them first.
+
+`postfix check` accepts nonsense, so any word on stderr of postconf(1) rejects, and what postconf
+understands must be exactly the parameters and services that the templates name: a value that became
+a line of its own would show here. That a value makes sense is the model's to say, and that it works
+the probe's.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from node_agent.apply.command import Outcome, run
+from node_agent.apply.errors import CheckFailed
+from node_agent.apply.model import AddressExit, NodeSpec
+
+_PARAMETER = re.compile(r"^([A-Za-z0-9_-]+) *=", re.MULTILINE)
+_SERVICE = re.compile(r"^([^\s#]\S*)", re.MULTILINE)
+
+
+def check(directory: Path, spec: NodeSpec) -> None:
+    """Raise CheckFailed unless every program accepts its file in `directory`."""
+    _check_postfix(directory / "postfix")
+    _silent(run("/usr/sbin/nft", "-c", "-f", str(directory / "nftables.conf")))
+    _silent(run("/usr/sbin/opendkim", "-n", "-x", str(directory / "opendkim/opendkim.conf")))
+    for key in spec.dkim_keys:
+        _check_key(directory / "opendkim/keys" / key.domain, key.domain)
+    _check_own_addresses(spec)
+
+
+def _check_postfix(directory: Path) -> None:
+    parameters = _silent(run("/usr/sbin/postconf", "-c", str(directory), "-n"))
+    services = _silent(run("/usr/sbin/postconf", "-c", str(directory), "-M"))
+    _same(
+        "main.cf",
+        set(_PARAMETER.findall((directory / "main.cf").read_text())),
+        set(_PARAMETER.findall(parameters.stdout)),
+    )
+    _same(
+        "master.cf",
+        set(_SERVICE.findall((directory / "master.cf").read_text())),
+        set(_SERVICE.findall(services.stdout)),
+    )
+    # Its warnings go to the mail log, so only its exit status can be judged.
+    outcome = run("/usr/sbin/postfix", "-c", str(directory), "check")
+    if not outcome.ok:
+        raise _rejected(outcome)
+
+
+def _same(file: str, written: set[str], understood: set[str]) -> None:
+    if written != understood:
+        raise CheckFailed(
+            f"{file}: Postfix understands other names than were written: "
+            f"{', '.join(sorted(written ^ understood))}; nothing was touched"
+        )
+
+
+def _check_key(path: Path, domain: str) -> None:
+    outcome = run("/usr/bin/openssl", "rsa", "-in", str(path), "-check", "-noout")
+    if not outcome.ok:
+        raise CheckFailed(
+            f"the DKIM key of {domain} is no working RSA key (openssl rsa -check); "
+            "nothing was touched"
+        )
+
+
+def _check_own_addresses(spec: NodeSpec) -> None:
+    wanted = {str(e.exit.address): e.id for e in spec.egresses if isinstance(e.exit, AddressExit)}
+    if not wanted:
+        return
+    listing = _silent(run("/usr/sbin/ip", "-4", "-o", "address", "show"))
+    own = set(re.findall(r" inet ([0-9.]+)/", listing.stdout))
+    for address, egress in wanted.items():
+        if address not in own:
+            raise CheckFailed(
+                f"egress {egress} leaves from {address}, which is no address of this node "
+                f"(it has {', '.join(sorted(own))}); nothing was touched"
+            )
+
+
+def _silent(outcome: Outcome) -> Outcome:
+    if not outcome.ok or outcome.stderr.strip():
+        raise _rejected(outcome)
+    return outcome
+
+
+def _rejected(outcome: Outcome) -> CheckFailed:
+    return CheckFailed(f"rejected by {outcome}; nothing was touched")

@@ -1,0 +1,142 @@
+"""postfleet-apply: one request, one answer, as root.
+
+    postfleet-apply         an ApplyRequest on stdin (a unix socket), the ApplyReply on stdout
+    postfleet-apply --net   closes the SMTP ports and makes surrogate addresses local (at boot)
+    postfleet-apply --boot  makes the files of the applied generation whole (at boot)
+
+Runs of it wait for each other. It opens no network connection but to Postfix's intake on loopback,
+reads no configuration but agent.toml's node_id, and keeps nothing in memory. Exit status: 0 when a
+reply was written (also "could not"), 1 otherwise. Its log is JSON on stderr, without secrets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+from postfleet.v1 import local_pb2
+
+from node_agent.apply import boot, request, swap
+from node_agent.apply.apply_spec import applied, apply_spec, go_back
+from node_agent.apply.errors import ApplyError, ValidationFailed
+from node_agent.apply.layout import Layout
+from node_agent.apply.queue_command import run_queue_command
+from node_agent.apply.stage import present
+
+_log = structlog.get_logger(__name__)
+
+
+def main() -> None:
+    """Entry point of the command."""
+    parser = argparse.ArgumentParser(prog="postfleet-apply", description=__doc__.split("\n\n")[0])
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--net", action="store_true", help="close the SMTP ports (at boot)")
+    mode.add_argument("--boot", action="store_true", help="make the applied generation whole")
+    arguments = parser.parse_args()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+    os.umask(0o022)
+    layout = Layout()
+    if arguments.net or arguments.boot:
+        _at_boot(layout, net=arguments.net)
+    else:
+        request.answer(_serve(layout))
+
+
+def _at_boot(layout: Layout, *, net: bool) -> None:
+    try:
+        if net:
+            _log.info(boot.establish_network(layout))
+        else:
+            with _alone(layout):
+                _log.info(boot.restore(layout))
+    except ApplyError as error:
+        _log.error("not ready for Postfix", error=str(error))
+        sys.exit(1)
+
+
+def _serve(layout: Layout) -> local_pb2.ApplyReply:
+    reply = local_pb2.ApplyReply()
+    try:
+        request.check_peer()
+        asked = request.read_request()
+        with _alone(layout):
+            try:
+                _finish_interrupted(layout)
+                reply.unchanged = not _do(asked, layout)
+            finally:
+                reply.running_generation = _running(layout)
+    except ApplyError as error:
+        reply.stage, reply.error = error.stage, str(error)
+        _log.warning("not done", stage=error.stage, error=str(error))
+    except Exception as error:
+        # A bug. The journal, if there is one, lets the next run go back.
+        reply.stage = ApplyError.stage
+        reply.error = (
+            f"postfleet-apply failed unexpectedly ({type(error).__name__}); see its journal"
+        )
+        _log.exception("unexpected")
+    return reply
+
+
+def _do(asked: local_pb2.ApplyRequest, layout: Layout) -> bool:
+    """Carry the request out; return False when there was nothing to do."""
+    match asked.WhichOneof("body"):
+        case "spec":
+            return apply_spec(asked.spec, _own_node_id(layout), layout)
+        case "queue":
+            run_queue_command(asked.queue)
+            return True
+    raise ValidationFailed("the request asks for nothing")
+
+
+def _finish_interrupted(layout: Layout) -> None:
+    unproven = swap.interrupted(layout)
+    if unproven is not None:
+        _log.warning("the run before was interrupted; going back", swap=vars(unproven))
+        go_back(unproven, layout)
+    if layout.generations.is_dir():
+        swap.tidy(layout)
+
+
+def _running(layout: Layout) -> int:
+    spec = applied(present(layout))
+    return spec.generation if spec else 0
+
+
+def _own_node_id(layout: Layout) -> str | None:
+    """Return this node's id from agent.toml; None before provisioning wrote one."""
+    try:
+        return str(tomllib.loads(layout.agent_config.read_text())["node_id"])
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError) as error:
+        raise ValidationFailed(f"{layout.agent_config} names no node_id: {error}") from error
+
+
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    """Wait until no other run is at work; held until the process ends or the block does."""
+    descriptor = os.open(layout.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+if __name__ == "__main__":
+    main()
