@@ -145,6 +145,8 @@ class Fleet(Strict):
         | None
     ) = None
     """Where proxies reach the controller's exit-address echo; none: exit IPs are not checked."""
+    bounce_mx: HostName | None = None
+    """The host that takes mail to the sending domains (bounces, replies); none: no MX records."""
 
 
 class Client(Strict):

@@ -73,18 +73,32 @@ class InventoryPlan(_message.Message):
 
     CHANGES_FIELD_NUMBER: _builtins.int
     APPLIED_FIELD_NUMBER: _builtins.int
+    REFUSALS_FIELD_NUMBER: _builtins.int
+    WARNINGS_FIELD_NUMBER: _builtins.int
     applied: _builtins.bool
     @_builtins.property
     def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___InventoryChange]: ...
+    @_builtins.property
+    def refusals(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What cannot be done now, each with its reason; an apply with any of these changes nothing and
+        fails with FAILED_PRECONDITION.
+        """
+
+    @_builtins.property
+    def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What is allowed and unwise."""
+
     def __init__(
         self,
         *,
         changes: _abc.Iterable[Global___InventoryChange] | None = ...,
         applied: _builtins.bool = ...,
+        refusals: _abc.Iterable[_builtins.str] | None = ...,
+        warnings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "changes", b"changes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied", b"applied", "changes", b"changes", "refusals", b"refusals", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -99,9 +113,11 @@ class InventoryChange(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     DETAILS_FIELD_NUMBER: _builtins.int
     action: _builtins.str
-    """add, change, remove"""
+    """add, change, remove; retire: an egress that a node still holds is given back first, and removed
+    by the next apply
+    """
     kind: _builtins.str
-    """client, domain, mailbox, egress, node, limits"""
+    """client, domain, mailbox, egress, node; fleet: the settings of the whole"""
     id: _builtins.str
     @_builtins.property
     def details(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -132,6 +148,7 @@ class ListRequest(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
     filter: _builtins.str
     """Only rows whose id contains this."""
     client_id: _builtins.str
@@ -140,6 +157,8 @@ class ListRequest(_message.Message):
     """1..10,000; 0: 1,000."""
     page_token: _builtins.str
     """From the previous page."""
+    id: _builtins.str
+    """Only the row with exactly this id (name, address)."""
     def __init__(
         self,
         *,
@@ -148,10 +167,11 @@ class ListRequest(_message.Message):
         node_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "filter", b"filter", "node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "filter", b"filter", "id", b"id", "node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -494,11 +514,13 @@ class Domain(_message.Message):
     MAILBOXES_FIELD_NUMBER: _builtins.int
     DKIM_SELECTOR_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    DMARC_POLICY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     client_id: _builtins.str
     mailboxes: _builtins.int
     dkim_selector: _builtins.str
     state: _builtins.str
+    dmarc_policy: _builtins.str
     def __init__(
         self,
         *,
@@ -507,10 +529,11 @@ class Domain(_message.Message):
         mailboxes: _builtins.int = ...,
         dkim_selector: _builtins.str = ...,
         state: _builtins.str = ...,
+        dmarc_policy: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "dkim_selector", b"dkim_selector", "mailboxes", b"mailboxes", "name", b"name", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "dkim_selector", b"dkim_selector", "dmarc_policy", b"dmarc_policy", "mailboxes", b"mailboxes", "name", b"name", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -550,6 +573,8 @@ class ListMessagesRequest(_message.Message):
     NODE_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    IDS_FIELD_NUMBER: _builtins.int
+    NEWEST_FIRST_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     """Empty: any."""
     client_id: _builtins.str
@@ -558,6 +583,12 @@ class ListMessagesRequest(_message.Message):
     node_id: _builtins.str
     page_size: _builtins.int
     page_token: _builtins.str
+    newest_first: _builtins.bool
+    """Ids sort by the time of acceptance; default: oldest first."""
+    @_builtins.property
+    def ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these; at most 10,000."""
+
     def __init__(
         self,
         *,
@@ -568,10 +599,12 @@ class ListMessagesRequest(_message.Message):
         node_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        ids: _abc.Iterable[_builtins.str] | None = ...,
+        newest_first: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "mailbox", b"mailbox", "node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token", "recipient", b"recipient", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "ids", b"ids", "mailbox", b"mailbox", "newest_first", b"newest_first", "node_id", b"node_id", "page_size", b"page_size", "page_token", b"page_token", "recipient", b"recipient", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -860,7 +893,7 @@ class DnsRecord(_message.Message):
     data: _builtins.str
     """Presentation format (RFC 1035 section 5); TXT strings quoted, each at most 255 octets."""
     purpose: _builtins.str
-    """dkim, spf, dmarc, ptr, ehlo"""
+    """dkim, spf, dmarc, ptr, ehlo, mx"""
     def __init__(
         self,
         *,
@@ -951,17 +984,21 @@ class SetNodeCordonRequest(_message.Message):
 
     NODE_ID_FIELD_NUMBER: _builtins.int
     CORDONED_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     cordoned: _builtins.bool
+    dry_run: _builtins.bool
+    """Answer the node as it would be; change nothing."""
     def __init__(
         self,
         *,
         node_id: _builtins.str = ...,
         cordoned: _builtins.bool = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cordoned", b"cordoned", "node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cordoned", b"cordoned", "dry_run", b"dry_run", "node_id", b"node_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -972,15 +1009,28 @@ class DecommissionNodeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
+    fenced: _builtins.bool
+    """The operator attests that the machine is off for good: its term ends now, without waiting for
+    it to give anything back.
+    """
+    dry_run: _builtins.bool
+    reason: _builtins.str
+    """Why; goes to the audit log."""
     def __init__(
         self,
         *,
         node_id: _builtins.str = ...,
+        fenced: _builtins.bool = ...,
+        dry_run: _builtins.bool = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "fenced", b"fenced", "node_id", b"node_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -995,11 +1045,13 @@ class SetSuspensionRequest(_message.Message):
     SUSPENDED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     UNTIL_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """egress, mailbox, domain, client"""
     subject: _builtins.str
     suspended: _builtins.bool
     reason: _builtins.str
+    dry_run: _builtins.bool
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -1010,10 +1062,11 @@ class SetSuspensionRequest(_message.Message):
         suspended: _builtins.bool = ...,
         reason: _builtins.str = ...,
         until: _timestamp_pb2.Timestamp | None = ...,
+        dry_run: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "scope", b"scope", "subject", b"subject", "suspended", b"suspended", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "reason", b"reason", "scope", b"scope", "subject", b"subject", "suspended", b"suspended", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1024,15 +1077,21 @@ class SetSuspensionReply(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CHANGED_FIELD_NUMBER: _builtins.int
+    REMAINING_FIELD_NUMBER: _builtins.int
     changed: _builtins.bool
+    @_builtins.property
+    def remaining(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Suspensions of the subject by others than operators that hold on, e.g. "probe: proxy-auth …"."""
+
     def __init__(
         self,
         *,
         changed: _builtins.bool = ...,
+        remaining: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "remaining", b"remaining"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,170 @@
+-- settings --
+-- The fleet's settings; no row before the first inventory.
+SELECT value FROM setting WHERE name = 'fleet'
+
+-- clients --
+-- Clients of the inventory, without those that left it.
+SELECT id, name, unsubscribe_url, unsubscribe_mailto FROM client WHERE NOT retired ORDER BY id
+
+-- domains --
+-- All domains.
+SELECT name, client_id, dkim_selector, dmarc_policy FROM domain ORDER BY name
+
+-- egresses --
+-- All egresses, also those that left the inventory and are not given back yet.
+SELECT id, client_id, host(public_ip) AS public_ip, helo_name, region, kind, host, port, username,
+       sealed_password, only_node, state = 'retired' AS retired
+FROM egress ORDER BY id
+
+-- mailboxes --
+-- All mailboxes.
+SELECT address, domain, client_id, egress_id, display_name FROM mailbox ORDER BY address
+
+-- nodes --
+-- All nodes.
+SELECT id, host(address) AS address, hostname, ssh_port, ssh_user, host_key, capacity,
+       failure_domain, region, monthly_cost_eur::float8 AS monthly_cost_eur
+FROM node ORDER BY id
+
+-- lock_messages --
+-- Nobody adds or moves a message until the transaction ends: what is counted stays true.
+LOCK TABLE message IN SHARE ROW EXCLUSIVE MODE
+
+-- lock_assignments --
+-- Nobody assigns or gives back an egress until the transaction ends.
+LOCK TABLE assignment IN SHARE ROW EXCLUSIVE MODE
+
+-- open_messages --
+-- Messages without a final state by whom they hold up; `on_node`: a node has them or gets them.
+SELECT client_id, mailbox, egress_id, node_id,
+       state IN ('dispatched', 'queued', 'uncertain') AS on_node, count(*) AS messages
+FROM message
+WHERE state IN ('accepted', 'scheduled', 'dispatched', 'queued', 'uncertain')
+GROUP BY client_id, mailbox, egress_id, node_id, on_node
+
+-- holders --
+-- Which node has an egress, or has not given it back yet.
+SELECT egress_id, node_id FROM assignment
+
+-- nodes_in_service --
+-- Nodes that were enrolled and not decommissioned, or whose term is not over.
+SELECT n.id
+FROM node AS n LEFT JOIN lease AS l ON l.node_id = n.id
+WHERE (n.certificate_sha256 IS NOT NULL AND NOT n.decommissioned) OR coalesce(l.held, false)
+
+-- dkim_keys --
+-- Which keys there are.
+SELECT domain, selector FROM dkim_key
+
+-- put_settings --
+-- Stores the fleet's settings.
+INSERT INTO setting (name, value) VALUES ('fleet', %(value)s)
+ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- put_client --
+-- Adds a client, takes one back that had left, or changes one.
+INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto)
+VALUES (%(id)s, %(name)s, %(unsubscribe_url)s, %(unsubscribe_mailto)s)
+ON CONFLICT (id) DO UPDATE
+SET name = excluded.name, unsubscribe_url = excluded.unsubscribe_url,
+    unsubscribe_mailto = excluded.unsubscribe_mailto, retired = false
+
+-- put_domain --
+-- Adds or changes a domain.
+INSERT INTO domain (name, client_id, dkim_selector, dmarc_policy)
+VALUES (%(name)s, %(client_id)s, %(dkim_selector)s, %(dmarc_policy)s)
+ON CONFLICT (name) DO UPDATE
+SET client_id = excluded.client_id, dkim_selector = excluded.dkim_selector,
+    dmarc_policy = excluded.dmarc_policy
+
+-- put_dkim_key --
+-- Adds a domain's signing key.
+INSERT INTO dkim_key (domain, selector, public_key, sealed_key)
+VALUES (%(domain)s, %(selector)s, %(public_key)s, %(sealed_key)s)
+
+-- add_egress --
+-- Adds an egress with a surrogate address that no egress had before.
+INSERT INTO egress (id, client_id, public_ip, helo_name, region, kind, host, port, username,
+                    sealed_password, only_node, surrogate_index)
+VALUES (%(id)s, %(client_id)s, %(public_ip)s, %(helo_name)s, %(region)s, %(kind)s, %(host)s,
+        %(port)s, %(username)s, %(sealed_password)s, %(only_node)s, nextval('egress_surrogate'))
+
+-- change_egress --
+-- Changes an egress, which thereby is of the inventory again if it had left. `keep_password`: the
+-- sealed one stays as it is.
+UPDATE egress
+SET client_id = %(client_id)s, public_ip = %(public_ip)s, helo_name = %(helo_name)s,
+    region = %(region)s, kind = %(kind)s, host = %(host)s, port = %(port)s,
+    username = %(username)s, only_node = %(only_node)s, state = 'active',
+    sealed_password = CASE WHEN %(keep_password)s THEN sealed_password
+                           ELSE %(sealed_password)s END
+WHERE id = %(id)s
+
+-- retire_egress --
+-- Marks an egress as gone from the inventory.
+UPDATE egress SET state = 'retired' WHERE id = %(id)s
+
+-- release_egress --
+-- Asks the node that has it to give it back.
+UPDATE assignment SET state = 'releasing' WHERE egress_id = %(id)s
+
+-- put_mailbox --
+-- Changes a mailbox, or adds one.
+INSERT INTO mailbox (address, domain, client_id, egress_id, display_name)
+VALUES (%(address)s, %(domain)s, %(client_id)s, %(egress_id)s, %(display_name)s)
+ON CONFLICT (address) DO UPDATE
+SET domain = excluded.domain, client_id = excluded.client_id, egress_id = excluded.egress_id,
+    display_name = excluded.display_name
+
+-- put_node --
+-- Adds or changes a node.
+INSERT INTO node (id, address, hostname, ssh_port, ssh_user, host_key, capacity, failure_domain,
+                  region, monthly_cost_eur)
+VALUES (%(id)s, %(address)s, %(hostname)s, %(ssh_port)s, %(ssh_user)s, %(host_key)s, %(capacity)s,
+        %(failure_domain)s, %(region)s, %(monthly_cost_eur)s)
+ON CONFLICT (id) DO UPDATE
+SET address = excluded.address, hostname = excluded.hostname, ssh_port = excluded.ssh_port,
+    ssh_user = excluded.ssh_user, host_key = excluded.host_key, capacity = excluded.capacity,
+    failure_domain = excluded.failure_domain, region = excluded.region,
+    monthly_cost_eur = excluded.monthly_cost_eur
+
+-- remove_mailbox --
+-- Removes a mailbox.
+DELETE FROM mailbox WHERE address = %(id)s
+
+-- remove_egress --
+-- Removes an egress that no node has.
+DELETE FROM egress WHERE id = %(id)s
+
+-- remove_domain --
+-- Removes a domain with its keys.
+DELETE FROM domain WHERE name = %(id)s
+
+-- remove_client --
+-- Removes a client of which nothing is on record.
+DELETE FROM client AS c
+WHERE c.id = %(id)s
+  AND NOT EXISTS (SELECT 1 FROM message AS m WHERE m.client_id = c.id)
+  AND NOT EXISTS (SELECT 1 FROM egress AS e WHERE e.client_id = c.id)
+
+-- retire_client --
+-- Marks a client as gone whose messages, or egresses not yet given back, are on record.
+UPDATE client SET retired = true WHERE id = %(id)s
+
+-- remove_node --
+-- Removes a node that holds nothing.
+DELETE FROM node WHERE id = %(id)s
+
+-- drop_suspensions --
+-- Suspensions end with what they were about.
+DELETE FROM suspension WHERE scope = %(scope)s AND subject = %(id)s
+
+-- raise_generations --
+-- The spec changed of every node that has one of these egresses, and of these nodes.
+UPDATE node SET wanted_generation = wanted_generation + 1
+WHERE id = ANY(%(node_ids)s)
+   OR id IN (SELECT node_id FROM assignment WHERE egress_id = ANY(%(egress_ids)s))
+
+-- raise_all_generations --
+-- The spec of every node changed.
+UPDATE node SET wanted_generation = wanted_generation + 1
