@@ -1,0 +1,1 @@
+"""Postfix's log, followed across rotation and understood."""

@@ -1,0 +1,134 @@
+"""One look through one egress: TCP to the proxy, authentication, CONNECT, exit address.
+
+Blocking (PySocks); runs in a thread. What does not work is the result, not an error.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from dataclasses import dataclass
+
+import socks  # type: ignore[import-untyped]
+from postfleet.v1 import spec_pb2
+
+LONGEST_ECHO_OCTETS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeResult:
+    """Fields of ProbeReport (node.proto). `stage` is '' when healthy."""
+
+    egress_id: str
+    stage: str
+    detail: str
+    exit_ip: str
+    latency_ms: int
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all of it worked."""
+        return not self.stage
+
+
+def probe(egress: spec_pb2.Egress, target: str, timeout_s: float) -> ProbeResult:
+    """Look through `egress` at the echo service `target` ("host:port"; '': only reach the proxy)."""
+    began = time.monotonic()
+    exit_ip = ""
+    try:
+        exit_ip = _look(egress, target, timeout_s)
+    except _ProbeFailed as failure:
+        return ProbeResult(egress.id, failure.stage, failure.detail, "", _ms_since(began))
+    latency_ms = _ms_since(began)
+    if exit_ip and exit_ip != egress.public_ip:
+        detail = f"leaves as {exit_ip} where {egress.public_ip} is expected"
+        return ProbeResult(egress.id, "exit-address", detail, exit_ip, latency_ms)
+    return ProbeResult(egress.id, "", "", exit_ip, latency_ms)
+
+
+class _ProbeFailed(Exception):
+    def __init__(self, stage: str, detail: object) -> None:
+        super().__init__(stage, detail)
+        self.stage = stage
+        self.detail = str(detail)
+
+
+def _look(egress: spec_pb2.Egress, target: str, timeout_s: float) -> str:
+    """The exit address the echo tells, '' without a target."""
+    if egress.WhichOneof("exit") == "address":
+        if not target:
+            return ""
+        connection = _direct(egress.address.address, target, timeout_s)
+    elif not target:
+        _reach(egress.socks5, timeout_s).close()
+        return ""
+    else:
+        connection = _through(egress.socks5, target, timeout_s)
+    with connection:
+        return _echo(connection, target)
+
+
+def _reach(proxy: spec_pb2.Socks5Exit, timeout_s: float) -> socket.socket:
+    try:
+        return socket.create_connection((proxy.host, proxy.port), timeout_s)
+    except OSError as error:
+        raise _ProbeFailed("tcp", f"{proxy.host}:{proxy.port}: {error}") from error
+
+
+def _direct(address: str, target: str, timeout_s: float) -> socket.socket:
+    try:
+        return socket.create_connection(_split(target), timeout_s, (address, 0))
+    except OSError as error:
+        raise _ProbeFailed("tcp", f"{target} from {address}: {error}") from error
+
+
+def _through(proxy: spec_pb2.Socks5Exit, target: str, timeout_s: float) -> socket.socket:
+    sock = socks.socksocket()
+    sock.set_proxy(
+        socks.SOCKS5,
+        proxy.host,
+        proxy.port,
+        rdns=True,
+        username=proxy.username or None,
+        password=proxy.password or None,
+    )
+    sock.settimeout(timeout_s)
+    try:
+        sock.connect(_split(target))
+    except socks.SOCKS5AuthError as error:
+        sock.close()
+        raise _ProbeFailed("proxy-auth", error) from error
+    except socks.ProxyConnectionError as error:
+        sock.close()
+        raise _ProbeFailed("tcp", error) from error
+    except (socks.ProxyError, OSError) as error:
+        sock.close()
+        raise _ProbeFailed("proxy-request", error) from error
+    connected: socket.socket = sock
+    return connected
+
+
+def _echo(connection: socket.socket, target: str) -> str:
+    """The one line the echo service says."""
+    said = b""
+    try:
+        while b"\n" not in said and len(said) < LONGEST_ECHO_OCTETS:
+            octets = connection.recv(LONGEST_ECHO_OCTETS)
+            if not octets:
+                break
+            said += octets
+    except OSError as error:
+        raise _ProbeFailed("exit-address", f"{target} does not tell: {error}") from error
+    line = said.split(b"\n")[0].strip().decode("ascii", "replace")
+    if not line:
+        raise _ProbeFailed("exit-address", f"{target} ended without telling the address")
+    return line
+
+
+def _split(target: str) -> tuple[str, int]:
+    host, _, port = target.rpartition(":")
+    return host, int(port)
+
+
+def _ms_since(began: float) -> int:
+    return int((time.monotonic() - began) * 1000)

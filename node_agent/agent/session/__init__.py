@@ -1,0 +1,1 @@
+"""The one stream to the controller: dialling, lease, orders, reports."""

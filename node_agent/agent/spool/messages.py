@@ -1,0 +1,194 @@
+"""Rows of messages: storing, marking, and writing down what a fact does to one.
+
+All functions run inside the spool thread's transaction. The rules are lifecycle.py's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from postfleet.v1 import node_pb2
+
+from node_agent.agent.lifecycle import CONTENT_NEEDED, FINAL, Fact, State, Step, step
+from node_agent.agent.spool import meta, outbox
+
+_COLUMNS = "id, mailbox, recipient, egress_id, epoch, not_before_ms, size, state, queue_id"
+
+
+@dataclass(frozen=True, slots=True)
+class SpooledMessage:
+    """A row without its content."""
+
+    id: str
+    mailbox: str
+    recipient: str
+    egress_id: str
+    epoch: int
+    not_before_ms: int
+    size: int
+    state: State
+    queue_id: str = ""
+
+
+def store(
+    db: sqlite3.Connection, messages: Iterable[tuple[SpooledMessage, bytes]], now_ms: int
+) -> list[SpooledMessage]:
+    """Store what is not here yet; return what is waiting newly.
+
+    A message that is here in any other state than returned stays as it is.
+    """
+    new: list[SpooledMessage] = []
+    for message, content in messages:
+        row = db.execute("SELECT state FROM message WHERE id = ?", (message.id,)).fetchone()
+        if row is not None and row[0] != State.RETURNED:
+            continue
+        db.execute(
+            f"INSERT OR REPLACE INTO message ({_COLUMNS}, changed_ms) "  # noqa: S608 - constant
+            "VALUES (?, ?, ?, ?, ?, ?, ?, 'stored', '', ?)",
+            (
+                message.id,
+                message.mailbox,
+                message.recipient,
+                message.egress_id,
+                message.epoch,
+                message.not_before_ms,
+                len(content),
+                now_ms,
+            ),
+        )
+        db.execute(
+            "INSERT OR REPLACE INTO content (message_id, content) VALUES (?, ?)",
+            (message.id, content),
+        )
+        new.append(message)
+    return new
+
+
+def in_states(db: sqlite3.Connection, states: Sequence[State]) -> list[SpooledMessage]:
+    """All messages in one of `states`, oldest id first."""
+    marks = ", ".join("?" * len(states))
+    rows = db.execute(
+        f"SELECT {_COLUMNS} FROM message WHERE state IN ({marks}) ORDER BY id",  # noqa: S608
+        tuple(states),
+    )
+    return [_message(row) for row in rows]
+
+
+def mark_handing(
+    db: sqlite3.Connection, ids: Iterable[str], now_ms: int
+) -> list[tuple[SpooledMessage, bytes]]:
+    """Turn what is stored into handing; return those with their content, in the given order."""
+    marked: list[tuple[SpooledMessage, bytes]] = []
+    for message_id in ids:
+        changed = db.execute(
+            "UPDATE message SET state = 'handing', changed_ms = ? "
+            "WHERE id = ? AND state = 'stored'",
+            (now_ms, message_id),
+        )
+        if changed.rowcount:
+            row = db.execute(
+                f"SELECT {_COLUMNS}, content FROM message "  # noqa: S608 - constant
+                "JOIN content ON message_id = id WHERE id = ?",
+                (message_id,),
+            ).fetchone()
+            marked.append((_message(row[:-1]), bytes(row[-1])))
+    return marked
+
+
+def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> Step | None:
+    """Write down what `fact` does to the message and the event it makes; None: no such message."""
+    row = db.execute(
+        "SELECT state, queue_id, egress_id, local_stage, local_seq FROM message WHERE id = ?",
+        (message_id,),
+    ).fetchone()
+    if row is None:
+        return None
+    state, queue_id, egress_id, local_stage, local_seq = row
+    result = step(State(state), queue_id, fact)
+    if fact.queue_id and result.state not in FINAL and not result.doubled:
+        queue_id = fact.queue_id
+    if result.event is not None:
+        repeats = fact.gateway_stage and fact.gateway_stage == local_stage
+        if repeats and local_seq > int(meta.read(db, "acked_seq")):
+            # The gateway said the same before and the controller has not even heard that: an
+            # outage would fill the outbox with attempts that never reached a receiver.
+            return result
+        seq = outbox.append(db, _event(message_id, queue_id, egress_id, result.event, fact))
+        local_stage, local_seq = fact.gateway_stage, seq if fact.gateway_stage else 0
+    db.execute(
+        "UPDATE message SET state = ?, queue_id = ?, local_stage = ?, local_seq = ?, "
+        "changed_ms = ? WHERE id = ?",
+        (result.state, queue_id, local_stage, local_seq, now_ms, message_id),
+    )
+    if result.state not in CONTENT_NEEDED and State(state) in CONTENT_NEEDED:
+        db.execute("DELETE FROM content WHERE message_id = ?", (message_id,))
+    return result
+
+
+def id_of_queue_file(db: sqlite3.Connection, queue_id: str) -> str | None:
+    """The message Postfix knows by `queue_id`."""
+    row = db.execute("SELECT id FROM message WHERE queue_id = ?", (queue_id,)).fetchone()
+    return None if row is None else str(row[0])
+
+
+def not_held(db: sqlite3.Connection) -> list[tuple[str, str]]:
+    """(id, queue id) of uncertain messages whose queue file is not known to be on hold."""
+    rows = db.execute("SELECT id, queue_id FROM message WHERE state = 'uncertain' AND held = 0")
+    return [(str(a), str(b)) for a, b in rows]
+
+
+def mark_held(db: sqlite3.Connection, ids: Iterable[str]) -> None:
+    """Their queue files are on hold (or gone)."""
+    db.executemany("UPDATE message SET held = 1 WHERE id = ?", [(i,) for i in ids])
+
+
+def forget_final(db: sqlite3.Connection, before_ms: int, limit: int = 1000) -> int:
+    """Drop final messages that ended before `before_ms`; return how many.
+
+    Until then they are remembered, so that a Dispatch repeated late is not sent twice.
+    """
+    deleted = db.execute(
+        "DELETE FROM message WHERE id IN (SELECT id FROM message WHERE changed_ms < ? AND state "
+        "IN ('sent', 'bounced', 'expired', 'refused', 'returned') LIMIT ?)",
+        (before_ms, limit),
+    )
+    return deleted.rowcount
+
+
+def counts(db: sqlite3.Connection) -> dict[str, int]:
+    """Messages by open state."""
+    rows = db.execute(
+        "SELECT state, count(*) FROM message "
+        "WHERE state IN ('stored', 'handing', 'queued', 'uncertain') GROUP BY state"
+    )
+    return {str(state): int(number) for state, number in rows}
+
+
+def _message(row: tuple[str, str, str, str, int, int, int, str, str]) -> SpooledMessage:
+    return SpooledMessage(*row[:7], State(row[7]), row[8])
+
+
+def _event(
+    message_id: str,
+    queue_id: str,
+    egress_id: str,
+    kind: node_pb2.EventKind.ValueType,
+    fact: Fact,
+) -> node_pb2.MessageEvent:
+    at = Timestamp()
+    at.FromMilliseconds(fact.at_ms)
+    return node_pb2.MessageEvent(
+        message_id=message_id,
+        kind=kind,
+        at=at,
+        queue_id=fact.queue_id or queue_id,
+        egress_id=egress_id,
+        dsn=fact.dsn,
+        relay=fact.relay,
+        reason=fact.reason,
+        gateway_stage=fact.gateway_stage,
+        log_line=fact.log_line,
+    )

@@ -1,0 +1,154 @@
+"""The one thread that touches the database, with group commit.
+
+Everything that waits when a transaction begins goes into it, so one fsync serves many callers. An
+operation that fails is rolled back to its own savepoint and fails alone. When the disk is full, new
+work fails with DiskFullError; the rest gets the reserve and is tried once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from node_agent.agent.errors import DiskFullError, SpoolError
+from node_agent.agent.spool.reserve import Reserve
+
+T = TypeVar("T")
+Operation = Callable[[sqlite3.Connection], T]
+
+MAX_GROUP = 128
+
+
+@dataclass(slots=True)
+class _Job:
+    operation: Operation[Any]
+    is_new_work: bool
+    done: Future[Any]
+    result: Any = None
+
+
+class SpoolThread:
+    """Runs operations in order. `connect` is called once, in the thread."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], reserve: Reserve) -> None:
+        self._connect = connect
+        self._reserve = reserve
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._main, name="spool", daemon=True)
+        self._started: Future[None] = Future()
+        self.commits = 0
+
+    async def start(self) -> None:
+        """Open the database. Raises SpoolError."""
+        self._thread.start()
+        await asyncio.wrap_future(self._started)
+
+    async def run(self, operation: Operation[T], *, is_new_work: bool = False) -> T:
+        """Run `operation` in a transaction; return after it is on disk.
+
+        Raises what the operation raised (nothing of it is stored then), DiskFullError for new work
+        without room, SpoolError when the database does not work any more.
+        """
+        job = _Job(operation, is_new_work, Future())
+        self._jobs.put(job)
+        # Shielded: a caller that is cancelled does not take its half-done work back.
+        result: T = await asyncio.shield(asyncio.wrap_future(job.done))
+        return result
+
+    async def stop(self) -> None:
+        """Finish what waits, close the database."""
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def _main(self) -> None:
+        try:
+            db = self._connect()
+        except BaseException as error:
+            self._started.set_exception(error)
+            return
+        self._started.set_result(None)
+        try:
+            while (job := self._jobs.get()) is not None:
+                group, stop = self._group(job)
+                self._commit_group(db, group)
+                if stop:
+                    return
+        finally:
+            db.close()
+
+    def _group(self, first: _Job) -> tuple[list[_Job], bool]:
+        group = [first]
+        while len(group) < MAX_GROUP:
+            try:
+                job = self._jobs.get_nowait()
+            except queue.Empty:
+                break
+            if job is None:
+                return group, True
+            group.append(job)
+        return group, False
+
+    def _commit_group(self, db: sqlite3.Connection, group: list[_Job]) -> None:
+        try:
+            failures = self._transaction(db, group)
+        except sqlite3.Error as error:
+            _roll_back(db)
+            if len(group) > 1 and _is_full(error):
+                for job in group:
+                    self._commit_group(db, [job])
+            elif _is_full(error) and not group[0].is_new_work and self._reserve.release():
+                self._commit_group(db, group)
+            else:
+                for job in group:
+                    job.done.set_exception(_translate(error, job))
+            return
+        for job in group:
+            if id(job) in failures:
+                job.done.set_exception(failures[id(job)])
+            else:
+                job.done.set_result(job.result)
+
+    def _transaction(self, db: sqlite3.Connection, group: list[_Job]) -> dict[int, Exception]:
+        failures: dict[int, Exception] = {}
+        db.execute("BEGIN IMMEDIATE")
+        for job in group:
+            db.execute("SAVEPOINT job")
+            try:
+                job.result = job.operation(db)
+            except sqlite3.OperationalError:
+                raise
+            except Exception as error:  # the caller's bug or refusal: it gets it back
+                db.execute("ROLLBACK TO job")
+                failures[id(job)] = error
+            db.execute("RELEASE job")
+        db.execute("COMMIT")
+        self.commits += 1
+        return failures
+
+
+def _roll_back(db: sqlite3.Connection) -> None:
+    if db.in_transaction:
+        db.execute("ROLLBACK")
+
+
+def _is_full(error: sqlite3.Error) -> bool:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
+
+
+def _translate(error: sqlite3.Error, job: _Job) -> Exception:
+    if _is_full(error) and job.is_new_work:
+        return DiskFullError(f"the spool's disk is full ({error}); nothing of the new was stored")
+    return SpoolError(
+        f"the spool does not work any more: {error}; what was stored stays on disk; "
+        "look at its file system and restart the agent"
+    )
