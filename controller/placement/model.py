@@ -84,7 +84,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Moves in the order in which they may be made, what is left out, and by how much it is short."""
+    """Moves in the order in which they may be made; what is left out, by how much it is short."""
 
     moves: tuple[Move, ...] = ()
     left_out: tuple[LeftOut, ...] = ()

@@ -15,5 +15,9 @@ class SessionSuperseded(SessionError):
     """A newer session speaks for the node."""
 
 
+class ControllerStops(SessionError):
+    """This controller was asked to stop; the node finds it, or another one, by dialling again."""
+
+
 class SessionBroken(SessionError):
     """The node said what cannot stand here, or nothing for too long; it may dial again."""

@@ -13,7 +13,7 @@ SESSIONS = Gauge(
 )
 SESSIONS_ENDED = Counter(
     "postfleet_controller_sessions_ended_total",
-    "Sessions that ended, by reason: closed, refused, superseded, broken, store.",
+    "Sessions that ended, by reason: closed, refused, superseded, stopped, broken, store.",
     ["reason"],
     registry=REGISTRY,
 )

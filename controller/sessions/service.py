@@ -21,6 +21,7 @@ from controller.sessions import metrics
 from controller.sessions.admission import admit
 from controller.sessions.dispatch_answers import resend_unacknowledged
 from controller.sessions.errors import (
+    ControllerStops,
     SessionBroken,
     SessionError,
     SessionRefused,
@@ -67,6 +68,8 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
             ending, status, words = "refused", grpc.StatusCode.PERMISSION_DENIED, str(error)
         except SessionSuperseded as error:
             ending, status, words = "superseded", grpc.StatusCode.ABORTED, str(error)
+        except ControllerStops as error:
+            ending, status, words = "stopped", grpc.StatusCode.UNAVAILABLE, str(error)
         except SessionError as error:
             ending, status, words = "broken", grpc.StatusCode.FAILED_PRECONDITION, str(error)
         except StoreError as error:
@@ -154,4 +157,5 @@ async def _hello(context: Context) -> node_pb2.Hello:
         raise SessionBroken(f"no Hello within {_HELLO_WITHIN_S:.0f} s") from None
     if message is grpc.aio.EOF or message.WhichOneof("body") != "hello":
         raise SessionBroken("the first message of a session is Hello")
-    return message.hello
+    hello: node_pb2.Hello = message.hello
+    return hello

@@ -1,0 +1,75 @@
+"""Dispatch: moves due messages to the nodes that hold their egress in the current term.
+
+Runs in every controller for the sessions it has; one transaction claims for all of them, and only
+for sessions that still speak for their node. What was claimed is on its way before anything is
+sent: a crash in between is healed by the node's next session (`resend_unacknowledged`).
+"""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import Counter
+
+from controller.desired.current import CurrentFleet
+from controller.metrics import REGISTRY
+from controller.sessions import metrics as session_metrics
+from controller.sessions.registry import Registry
+from controller.store import Row, Store, Transaction, queries
+
+_SQL = queries.load("dispatch")
+
+DISPATCHED = Counter(
+    "postfleet_controller_dispatched_total",
+    "Messages sent on their way to a node.",
+    registry=REGISTRY,
+)
+SUPPRESSED = Counter(
+    "postfleet_controller_suppressed_at_dispatch_total",
+    "Messages that ended because their recipient was suppressed after they were accepted.",
+    registry=REGISTRY,
+)
+
+
+class Dispatcher:
+    """Claims and sends. `busy` after a cycle that found more than it could take."""
+
+    def __init__(self, store: Store, current: CurrentFleet, registry: Registry) -> None:
+        self._store = store
+        self._current = current
+        self._registry = registry
+        self.busy = False
+
+    async def run_cycle(self) -> str:
+        """One claim for all sessions with room."""
+        now_s = time.monotonic()
+        asked = {
+            session.node_id: (session, *room)
+            for session in self._registry
+            if (room := session.room(now_s))[0] > 0
+        }
+        session_metrics.OUTSTANDING.set(sum(len(s.outstanding) for s in self._registry))
+        if not asked:
+            self.busy = False
+            return "no node has room for mail"
+        rows = await self._claim(
+            node_ids=list(asked),
+            session_ids=[session.session_id for session, _, _ in asked.values()],
+            rooms=[room for _, room, _ in asked.values()],
+            rooms_octets=[octets for _, _, octets in asked.values()],
+        )
+        sent = 0
+        for node_id, (session, _, _) in asked.items():
+            mine = [r for r in rows if r["node_id"] == node_id and r["state"] == "dispatched"]
+            sent += session.send_mail(sorted(mine, key=lambda r: (r["not_before"], r["id"])))
+        suppressed = len(rows) - sent
+        DISPATCHED.inc(sent)
+        SUPPRESSED.inc(suppressed)
+        self.busy = sent > 0
+        return f"dispatched {sent} messages, {suppressed} suppressed" if rows else "nothing is due"
+
+    async def _claim(self, **asked: list[object]) -> list[Row]:
+        async def work(tx: Transaction) -> list[Row]:
+            return await tx.fetch_all(_SQL["claim"], horizon_s=self._current.horizon_s, **asked)
+
+        return await self._store.run(work)

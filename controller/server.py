@@ -1,0 +1,173 @@
+"""Puts a controller together and runs it until it is asked to stop.
+
+    run(settings)     blocks: embedded PostgreSQL (or --dsn), migrations, keys, services, loops
+    Controller        the same within a running event loop, for tests
+
+Starting is safe at any time and any number of times; several controllers may serve one database.
+SIGTERM and SIGINT stop it in order: no new calls, sessions end, loops end, PostgreSQL last.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from controller.desired.current import CurrentFleet
+from controller.keys.authority import FleetCa, open_fleet_ca
+from controller.keys.credentials import ensure_operator
+from controller.keys.sealing import Sealer, open_sealer
+from controller.loops.cycle import run_forever
+from controller.loops.dispatch import Dispatcher
+from controller.loops.leader import Loop, lead
+from controller.loops.reconcile import Reconciler
+from controller.postgres import EmbeddedServer
+from controller.serving.fleet_keys import check_fleet_keys
+from controller.serving.http import MetricsServer
+from controller.serving.probe_echo import start_probe_echo
+from controller.serving.rpc import RpcServer
+from controller.serving.services import services
+from controller.serving.settings import RunSettings
+from controller.sessions.errors import ControllerStops
+from controller.sessions.pusher import Pusher
+from controller.sessions.registry import Registry
+from controller.store import Store
+from controller.store.migrate import migrate
+
+_log = structlog.get_logger(__name__)
+_GRACE_S = 3.0
+_CONNECTIONS = 16
+
+
+@dataclass
+class Controller:
+    """What a running controller consists of; made by `serving`."""
+
+    store: Store
+    ca: FleetCa
+    sealer: Sealer
+    registry: Registry
+    port: int
+
+
+def run(settings: RunSettings) -> None:
+    """Runs a controller until SIGTERM or SIGINT. Raises what keeps it from starting."""
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    if settings.dsn is not None:
+        asyncio.run(_until_signal(settings, settings.dsn, None))
+        return
+    with EmbeddedServer(settings.state_dir / "pg") as postgres:
+        asyncio.run(_until_signal(settings, postgres.dsn(), postgres))
+
+
+async def _until_signal(settings: RunSettings, dsn: str, postgres: EmbeddedServer | None) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with serving(settings, dsn, postgres) as controller:
+        _log.info("controller serves", listen=settings.listen.host, port=controller.port)
+        await stop.wait()
+        _log.info("controller stops")
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    settings: RunSettings, dsn: str, postgres: EmbeddedServer | None = None
+) -> AsyncIterator[Controller]:
+    """A controller that serves within the block. Raises KeysError, StoreError, ServingError."""
+    ca, sealer = open_fleet_ca(settings.state_dir), open_sealer(settings.state_dir)
+    ensure_operator(ca, settings.state_dir)
+    applied = await asyncio.to_thread(migrate, dsn)
+    if applied:
+        _log.info("database migrated", applied=applied)
+    async with Store.open(dsn, _CONNECTIONS) as store:
+        await check_fleet_keys(store, ca, sealer, settings.state_dir)
+        current, registry = CurrentFleet(), Registry()
+        await current.refresh(store)
+        pusher = Pusher(store, sealer, registry)
+        rpc = RpcServer(
+            store,
+            ca,
+            settings.listen,
+            settings.names,
+            services(store, ca, sealer, current, registry, pusher),
+        )
+        async with contextlib.AsyncExitStack() as stack:
+            port = await rpc.start()
+            stack.push_async_callback(_stop_serving, rpc, registry)
+            await _open_side_doors(stack, settings, store)
+            await stack.enter_async_context(
+                _running(
+                    _local_loops(store, current, registry, pusher)
+                    + [lead(store, lambda: _elected_loops(settings, store))]
+                    + ([_keep_running(postgres)] if postgres else [])
+                )
+            )
+            yield Controller(store, ca, sealer, registry, port)
+
+
+def _local_loops(
+    store: Store, current: CurrentFleet, registry: Registry, pusher: Pusher
+) -> list[Coroutine[Any, Any, None]]:
+    dispatcher = Dispatcher(store, current, registry)
+
+    async def settings_cycle() -> str:
+        await current.refresh(store)
+        return "settings read"
+
+    return [
+        run_forever("settings", settings_cycle, every_s=1.0),
+        run_forever("pusher", pusher.run_cycle, every_s=0.25),
+        run_forever("dispatch", dispatcher.run_cycle, every_s=0.2, is_busy=lambda: dispatcher.busy),
+    ]
+
+
+def _elected_loops(settings: RunSettings, store: Store) -> list[Loop]:
+    reconciler = Reconciler(store, join_grace_s=settings.join_grace_s)
+    return [lambda: run_forever("reconcile", reconciler.run_cycle, every_s=0.5)]
+
+
+async def _open_side_doors(
+    stack: contextlib.AsyncExitStack, settings: RunSettings, store: Store
+) -> None:
+    if settings.metrics is not None:
+        server = await MetricsServer(store, settings.metrics).start()
+        stack.callback(server.close)
+    if settings.probe_echo is not None:
+        server = await start_probe_echo(settings.probe_echo)
+        stack.callback(server.close)
+
+
+@contextlib.asynccontextmanager
+async def _running(loops: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Runs loops beside the block and ends them with it."""
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _stop_serving(rpc: RpcServer, registry: Registry) -> None:
+    for session in registry:
+        session.end(ControllerStops("this controller stops; dial again"))
+    await rpc.stop(_GRACE_S)
+
+
+async def _keep_running(postgres: EmbeddedServer) -> None:
+    """Starts the embedded server again when it died; its clients reconnect by themselves."""
+    while True:
+        await asyncio.sleep(1.0)
+        if postgres.pid() is None:
+            _log.error("embedded PostgreSQL is gone; starting it", directory=postgres.directory)
+            try:
+                await asyncio.to_thread(postgres.start)
+            except Exception as error:
+                _log.error("embedded PostgreSQL did not start", why=str(error))

@@ -1,0 +1,42 @@
+"""The services a controller offers, each with how it is registered."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from postfleet.v1 import node_pb2_grpc, submission_pb2_grpc
+
+from controller.desired.current import CurrentFleet
+from controller.intake.service import SubmissionService
+from controller.keys.authority import FleetCa
+from controller.keys.sealing import Sealer
+from controller.serving.rpc import Register
+from controller.sessions.pusher import Pusher
+from controller.sessions.registry import Registry
+from controller.sessions.service import NodeService
+from controller.store import Store
+
+
+def services(
+    store: Store,
+    ca: FleetCa,
+    sealer: Sealer,
+    current: CurrentFleet,
+    registry: Registry,
+    pusher: Pusher,
+) -> Sequence[tuple[str, Register]]:
+    """Full names of the services and what registers each with a server."""
+    node = NodeService(store, current, registry, pusher)
+    submission = SubmissionService(store)
+    return [
+        (
+            "postfleet.v1.NodeService",
+            lambda server: node_pb2_grpc.add_NodeServiceServicer_to_server(node, server),
+        ),
+        (
+            "postfleet.v1.SubmissionService",
+            lambda server: submission_pb2_grpc.add_SubmissionServiceServicer_to_server(
+                submission, server
+            ),
+        ),
+    ]

@@ -1,0 +1,48 @@
+-- nodes --
+-- All nodes with their leases.
+SELECT n.id, n.capacity, n.failure_domain, n.region, n.cordoned, n.decommissioned,
+       n.certificate_sha256 IS NOT NULL AS enrolled,
+       coalesce(l.held, false) AS held, coalesce(l.epoch, 1) AS epoch,
+       coalesce(l.renewals, 0) AS renewals
+FROM node AS n LEFT JOIN lease AS l ON l.node_id = n.id
+ORDER BY n.id COLLATE "C"
+
+-- egresses --
+-- All egresses with the number of their mailboxes and where they are.
+SELECT e.id, e.client_id, e.only_node, e.region, e.released_by, e.released_epoch,
+       count(m.address) AS mailboxes, a.node_id, a.epoch, a.state
+FROM egress AS e
+LEFT JOIN assignment AS a ON a.egress_id = e.id
+LEFT JOIN mailbox AS m ON m.egress_id = e.id
+GROUP BY e.id, a.egress_id
+ORDER BY e.id COLLATE "C"
+
+-- lock_leases --
+-- Holds off grants and ends of terms of these nodes until the transaction ends.
+SELECT node_id FROM lease WHERE node_id = ANY(%(node_ids)s) ORDER BY node_id FOR UPDATE
+
+-- assign --
+-- Gives free egresses to nodes (arrays of equal length); gives those it did.
+INSERT INTO assignment (egress_id, node_id)
+SELECT t.egress_id, t.node_id
+FROM unnest(%(egress_ids)s::text[], %(node_ids)s::text[]) AS t (egress_id, node_id)
+ON CONFLICT (egress_id) DO NOTHING
+RETURNING egress_id, node_id
+
+-- withdraw --
+-- Takes back what was assigned and never granted, or whose term is over (arrays of equal length);
+-- gives those it did.
+DELETE FROM assignment AS a
+USING unnest(%(egress_ids)s::text[], %(node_ids)s::text[]) AS t (egress_id, node_id)
+WHERE a.egress_id = t.egress_id AND a.node_id = t.node_id
+  AND (a.epoch = 0
+       OR NOT EXISTS (SELECT 1 FROM lease AS l WHERE l.node_id = a.node_id AND l.held))
+RETURNING a.egress_id, a.node_id
+
+-- ask_back --
+-- Begins the planned release of egresses (arrays of equal length); gives those it did.
+UPDATE assignment AS a SET state = 'releasing'
+FROM unnest(%(egress_ids)s::text[], %(node_ids)s::text[]) AS t (egress_id, node_id)
+WHERE a.egress_id = t.egress_id AND a.node_id = t.node_id
+  AND a.state = 'assigned' AND a.epoch > 0
+RETURNING a.egress_id, a.node_id
