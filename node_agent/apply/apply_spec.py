@@ -48,7 +48,7 @@ def apply_spec(message: spec_pb2.NodeSpec, own_node_id: str | None, layout: Layo
     staged = stage(rendered, spec.generation, layout)
     try:
         compile_maps(staged)
-        check(staged, spec)
+        check(staged, spec, layout)
     except ApplyError:
         swap.keep_failed(staged, layout)
         raise
