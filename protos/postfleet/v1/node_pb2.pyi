@@ -353,7 +353,9 @@ class SpecResult(_message.Message):
     running_generation: _builtins.int
     applied: _builtins.bool
     stage: _builtins.str
-    """Where it failed: validate, render, check, swap, reload, probe. Empty when applied."""
+    """Where it failed: validate, render, check, swap, reload, probe; apply where postfleet-apply did
+    not answer (the agent asks it again by itself). Empty when applied.
+    """
     error: _builtins.str
     def __init__(
         self,
@@ -471,7 +473,7 @@ class RefusedMessage(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     code: _builtins.str
-    """stale-epoch, unknown-egress, disk-full, too-many"""
+    """stale-epoch, unknown-egress, disk-full, too-many, malformed"""
     detail: _builtins.str
     def __init__(
         self,
