@@ -1,0 +1,260 @@
+"""Carries octets between Postfix and the receiver, both ways, as long as the lease allows.
+
+Each direction holds at most one buffer of octets that the other side did not take yet; while it
+does, nothing more is read (back-pressure). An end of file is passed on as one, so half-closed
+connections work. Before every send the clock is compared with the fence: a process that was frozen
+or stalled beyond the lease forwards nothing when it comes back. (Between that comparison and the
+send, deadman.py holds.) Knows nothing of SMTP, SOCKS, egresses.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from node_agent.gateway.loop import Loop
+
+_BUFFER_OCTETS = 64 * 1024
+# After so many full buffers from one socket the others have their turn.
+_TURN = 8
+# close(2) then drops what is unsent and resets: nothing may go out after a cut or a kill.
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_ORDERLY_CLOSE = struct.pack("ii", 0, 0)
+_BROKEN = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
+
+_buffer = bytearray(_BUFFER_OCTETS)
+_view = memoryview(_buffer)
+
+
+@dataclass
+class Fence:
+    """Nothing is forwarded at or after this instant (CLOCK_BOOTTIME ns). Shared by all pumps."""
+
+    cut_at_ns: int = 0
+
+
+class Flow:
+    """One direction."""
+
+    __slots__ = ("ended", "eof", "octets", "pending", "readable", "sink", "source", "to_the_end")
+
+    def __init__(self, source: socket.socket, sink: socket.socket) -> None:
+        self.source = source
+        self.sink = sink
+        # Read and not yet sent.
+        self.pending = b""
+        # There may be something to read.
+        self.readable = True
+        # A short read proves nothing, read until EAGAIN or the end: the kernel told of an end, or
+        # told it to an earlier handler.
+        self.to_the_end = True
+        # The source has ended; and the sink was told.
+        self.eof = False
+        self.ended = False
+        # Sent since the owner last took account.
+        self.octets = 0
+
+
+class Pump:
+    """Two connected, non-blocking sockets: `down` (Postfix) and `up` (towards the receiver).
+
+    `on_end(pump)` is called once, when both ended or it was cut; the sockets are closed then.
+    `label` is whatever the owner wants to find again (the egress id).
+    """
+
+    __slots__ = (
+        "_fence",
+        "_loop",
+        "_on_end",
+        "down",
+        "from_down",
+        "from_up",
+        "label",
+        "last_from_up",
+        "moved_ns",
+        "over",
+        "up",
+    )
+
+    def __init__(
+        self,
+        loop: Loop,
+        fence: Fence,
+        down: socket.socket,
+        up: socket.socket,
+        on_end: Callable[[Pump], None],
+        label: str = "",
+    ) -> None:
+        self._loop = loop
+        self._fence = fence
+        self._on_end = on_end
+        self.down = down
+        self.up = up
+        self.from_down = Flow(down, up)
+        self.from_up = Flow(up, down)
+        self.label = label
+        # When octets last moved, and whether they came from the receiver.
+        self.moved_ns = loop.clock()
+        self.last_from_up = True
+        self.over = False
+
+    def start(self) -> None:
+        """Begin to carry. The loop may watch the sockets already, or not yet."""
+        for sock, handler in ((self.down, self._down_ready), (self.up, self._up_ready)):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+            self._loop.watch(sock, handler)
+        # What arrived before has been told to another handler.
+        self._loop.call_soon(self._go)
+
+    def idle_ns(self, now_ns: int) -> int:
+        """Return for how long nothing moved."""
+        return now_ns - self.moved_ns
+
+    @property
+    def half_closed(self) -> bool:
+        """One side has ended, the other has not."""
+        return self.from_down.ended or self.from_up.ended
+
+    @property
+    def between_transactions(self) -> bool:
+        """Whether all that the receiver said was delivered and Postfix has not spoken since."""
+        return self.last_from_up and not self.from_down.pending and not self.from_up.pending
+
+    def cut(self) -> None:
+        """End it now: both sides are reset and nothing that is pending goes out."""
+        if not self.over:
+            self._end()
+
+    def hang_up(self) -> None:
+        """End it with an orderly close to both sides; octets the kernel holds still arrive."""
+        if not self.over:
+            self._orderly(self.down)
+            self._orderly(self.up)
+            self._end()
+
+    def release(self) -> None:
+        """Stop carrying and leave both sockets open, for another process."""
+        self.over = True
+        self._loop.forget(self.down)
+        self._loop.forget(self.up)
+
+    def _go(self) -> None:
+        if not self.over:
+            self._carry(self.from_up)
+        if not self.over:
+            self._carry(self.from_down)
+
+    def _down_ready(self, mask: int) -> None:
+        if mask & select.EPOLLERR:
+            # Postfix is gone; nobody is left to answer to, and half a message must not go out.
+            self.cut()
+            return
+        self._ready(mask, self.from_down, self.from_up)
+
+    def _up_ready(self, mask: int) -> None:
+        # Also on an error: what the receiver said before it broke off belongs to Postfix.
+        self._ready(mask, self.from_up, self.from_down)
+
+    def _ready(self, mask: int, incoming: Flow, outgoing: Flow) -> None:
+        if mask & ~select.EPOLLOUT:
+            incoming.readable = True
+            if mask & _BROKEN:
+                incoming.to_the_end = True
+            self._carry(incoming)
+        if outgoing.pending and not self.over:
+            self._carry(outgoing)
+
+    def _carry(self, flow: Flow) -> None:
+        """Send what is pending, then read and send until one of them has to wait."""
+        for _ in range(_TURN):
+            if flow.pending:
+                if not self._send(flow, memoryview(flow.pending)):
+                    return
+                continue
+            if flow.eof:
+                self._pass_end_on(flow)
+                return
+            if not flow.readable:
+                return
+            count = self._receive(flow)
+            if count < 0:
+                return
+            if count and not self._send(flow, _view[:count]):
+                return
+        # More may be there: after the others.
+        self._loop.call_soon(self._go)
+
+    def _receive(self, flow: Flow) -> int:
+        """Read into the buffer; return the octets read, 0 at the end, -1: nothing to do now."""
+        try:
+            count = flow.source.recv_into(_buffer)
+        except BlockingIOError:
+            flow.readable = flow.to_the_end = False
+            return -1
+        except OSError:
+            if flow is self.from_down:
+                self._end()
+                return -1
+            # The receiver broke off; Postfix gets an orderly end after its last words.
+            self.from_down.eof = self.from_down.ended = True
+            count = 0
+        if count == 0:
+            flow.eof = True
+        elif count < _BUFFER_OCTETS and not flow.to_the_end:
+            flow.readable = False
+        return count
+
+    def _send(self, flow: Flow, data: memoryview) -> bool:
+        """Send `data`; keep what does not fit. Return whether all of it was sent."""
+        now_ns = self._loop.clock()
+        if now_ns >= self._fence.cut_at_ns:
+            self._end()
+            return False
+        try:
+            sent = flow.sink.send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._sink_broke(flow)
+            return False
+        flow.octets += sent
+        self.moved_ns = now_ns
+        self.last_from_up = flow is self.from_up
+        flow.pending = b"" if sent == len(data) else bytes(data[sent:])
+        return not flow.pending
+
+    def _sink_broke(self, flow: Flow) -> None:
+        if flow is self.from_up:
+            self._end()
+            return
+        # The receiver takes no more, but may have said why: that is still to be read.
+        flow.pending = b""
+        flow.eof = flow.ended = True
+        self.from_up.readable = self.from_up.to_the_end = True
+        self._carry(self.from_up)
+
+    def _pass_end_on(self, flow: Flow) -> None:
+        if flow.ended:
+            return
+        flow.ended = True
+        if self.from_up.ended and self.from_down.ended:
+            self.hang_up()
+            return
+        try:
+            flow.sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._end()
+
+    def _orderly(self, sock: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY_CLOSE)
+
+    def _end(self) -> None:
+        self.over = True
+        self._loop.discard(self.down)
+        self._loop.discard(self.up)
+        self._on_end(self)
