@@ -1,0 +1,294 @@
+"""Connections through SOCKS5 proxies: real ones (microsocks), and ones that behave badly."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.gateway.door import DEADLINE_S, Door, Target, egress, eventually, read_all
+
+pytestmark = pytest.mark.usefixtures("any_port")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture
+def microsocks() -> Iterator[tuple[str, int]]:
+    """A microsocks of this test with user u and password p."""
+    binary = shutil.which("microsocks")
+    if binary is None:
+        pytest.skip("microsocks is not installed")
+    address = ("127.0.0.1", free_port())
+    process = subprocess.Popen(
+        [binary, "-i", address[0], "-p", str(address[1]), "-u", "u", "-P", "p"],
+        stderr=subprocess.DEVNULL,
+    )
+
+    def listening() -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(address) == 0
+
+    try:
+        eventually(listening, "microsocks listens")
+        yield address
+    finally:
+        process.kill()
+        process.wait()
+
+
+def echo(sock: socket.socket) -> None:
+    sock.sendall(b"220 hello\r\n")
+    while data := sock.recv(65536):
+        sock.sendall(data)
+
+
+def refusal(door: Door) -> bytes:
+    with door.client() as client:
+        return read_all(client)
+
+
+def test_octets_pass_through_a_proxy_with_a_password(
+    door: Door, target: Callable[..., Target], microsocks: tuple[str, int]
+):
+    door.to = target(echo).address
+    door.configure(egress(proxy=microsocks, username="u", password="p"))
+    door.lease("e1")
+    for _ in range(20):
+        with door.client() as client:
+            assert client.recv(100) == b"220 hello\r\n"
+            client.sendall(b"x" * 100_000)
+            got = b""
+            while len(got) < 100_000:
+                got += client.recv(65536)
+            assert got == b"x" * 100_000
+
+
+def test_a_wrong_password_is_a_refusal_at_proxy_auth(
+    door: Door, target: Callable[..., Target], microsocks: tuple[str, int]
+):
+    receiver = target(echo)
+    door.to = receiver.address
+    door.configure(egress(proxy=microsocks, username="u", password="wrong"))
+    door.lease("e1")
+    assert refusal(door).startswith(b"421 4.3.2 postfleet: e1 proxy-auth: the proxy refused")
+    assert receiver.accepted == []
+    assert door.gate.tally.refused["proxy-auth"] == 1
+
+
+def test_a_target_that_refuses_shows_the_socks_reply_code(door: Door, microsocks: tuple[str, int]):
+    door.to = ("127.0.0.1", free_port())
+    door.configure(egress(proxy=microsocks, username="u", password="p"))
+    door.lease("e1")
+    assert refusal(door) == (
+        b"421 4.3.2 postfleet: e1 proxy-request: reply 5 (connection refused)\r\n"
+    )
+
+
+def test_a_proxy_that_is_not_there_is_named(door: Door):
+    gone = ("127.0.0.1", free_port())
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=gone))
+    door.lease("e1")
+    expected = f"e1 proxy-connect: connecting to 127.0.0.1:{gone[1]}: Connection refused"
+    assert expected.encode() in refusal(door)
+
+
+def test_a_proxy_that_says_nothing_is_given_up(door: Door, target: Callable[..., Target]):
+    silent = target(lambda sock: threading.Event().wait(DEADLINE_S))
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=silent.address), connect_timeout_ms=300)
+    door.lease("e1")
+    words = refusal(door)
+    assert b"e1 proxy-connect: talking SOCKS5 to 127.0.0.1:" in words
+    assert words.endswith(b"no answer within 0.3 s\r\n")
+
+
+def test_a_proxy_that_connects_forever_is_given_up_at_the_request(
+    door: Door, target: Callable[..., Target]
+):
+    def stuck(sock: socket.socket) -> None:
+        sock.recv(3)
+        sock.sendall(b"\x05\x00")
+        sock.recv(100)
+        threading.Event().wait(DEADLINE_S)
+
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(stuck).address), connect_timeout_ms=300)
+    door.lease("e1")
+    assert (
+        b"e1 proxy-request: waiting for the proxy to connect to 127.0.0.1:25: no answer within"
+        in refusal(door)
+    )
+
+
+@pytest.mark.parametrize(
+    ("octets", "stage"),
+    [
+        (b"", b"proxy-connect"),
+        (b"\x05\x02", b"proxy-auth"),
+        (b"\x05\x02\x01\x00", b"proxy-request"),
+    ],
+)
+def test_a_proxy_that_hangs_up_is_refused_where_it_did(
+    door: Door, target: Callable[..., Target], octets: bytes, stage: bytes
+):
+    def hang_up(sock: socket.socket) -> None:
+        for start in range(0, len(octets), 2):
+            sock.recv(100)
+            sock.sendall(octets[start : start + 2])
+        sock.recv(100)
+
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(hang_up).address, username="u", password="p"))
+    door.lease("e1")
+    assert b"e1 %s: the proxy closed the connection" % stage in refusal(door)
+
+
+def test_a_reply_in_single_octets_with_the_greeting_stuck_to_it_works(
+    door: Door, target: Callable[..., Target]
+):
+    def dribble(sock: socket.socket) -> None:
+        sock.recv(3)
+        for octet in b"\x05\x00":
+            sock.sendall(bytes((octet,)))
+            time.sleep(0.002)
+        sock.recv(100)
+        for octet in b"\x05\x00\x00\x01\x00\x00\x00\x00\x00":
+            sock.sendall(bytes((octet,)))
+            time.sleep(0.002)
+        sock.sendall(b"\x00220 early\r\n")
+        read_all(sock)
+
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(dribble).address))
+    door.lease("e1")
+    with door.client() as client:
+        assert client.recv(100) == b"220 early\r\n"
+
+
+def test_a_lease_that_ends_during_the_dialogue_opens_nothing(
+    door: Door, target: Callable[..., Target]
+):
+    requests: list[bytes] = []
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(sock: socket.socket) -> None:
+        sock.recv(3)
+        asked.set()
+        go_on.wait(DEADLINE_S)
+        sock.sendall(b"\x05\x00")
+        requests.append(read_all(sock))
+
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(slow).address), connect_timeout_ms=300_000)
+    door.lease("e1", trusted_ns=20_000_000_000, expires_ns=40_000_000_000)
+    with door.client() as client:
+        assert asked.wait(DEADLINE_S)
+        door.push_clock(21)
+        go_on.set()
+        assert b"e1 lease: the lease of epoch 1 is not renewed" in read_all(client)
+    eventually(lambda: requests, "the proxy saw the end")
+    assert requests == [b""]
+
+
+def test_a_connection_that_comes_to_be_after_the_lease_is_not_used(
+    door: Door, target: Callable[..., Target]
+):
+    after: list[bytes] = []
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow(sock: socket.socket) -> None:
+        sock.recv(3)
+        sock.sendall(b"\x05\x00")
+        sock.recv(10)
+        asked.set()
+        go_on.wait(DEADLINE_S)
+        sock.sendall(b"\x05\x00\x00\x01" + bytes(6))
+        after.append(read_all(sock))
+
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(slow).address), connect_timeout_ms=300_000)
+    door.lease("e1", trusted_ns=20_000_000_000, expires_ns=40_000_000_000)
+    with door.client() as client:
+        assert asked.wait(DEADLINE_S)
+        door.push_clock(21)
+        go_on.set()
+        assert b"e1 lease: the lease of epoch 1 is not renewed" in read_all(client)
+    eventually(lambda: after, "the proxy saw the end")
+    assert after == [b""]
+
+
+# --- proxies by name -------------------------------------------------------------------------
+
+
+def test_a_proxy_by_name_is_looked_up_once_for_many(
+    door: Door, target: Callable[..., Target], microsocks: tuple[str, int]
+):
+    looked: list[str] = []
+    slow = threading.Event()
+
+    def lookup(name: str) -> str:
+        looked.append(name)
+        slow.wait(DEADLINE_S)
+        return microsocks[0]
+
+    door.resolver._lookup = lookup
+    door.to = target(echo).address
+    door.configure(egress(proxy=("proxy.test", microsocks[1]), username="u", password="p"))
+    door.lease("e1")
+    clients = [door.client() for _ in range(20)]
+    eventually(lambda: len(door.gate.passages) == 20, "all wait for the name")
+    slow.set()
+    for client in clients:
+        with client:
+            assert client.recv(100) == b"220 hello\r\n"
+    with door.client() as client:
+        assert client.recv(100) == b"220 hello\r\n"
+    assert looked == ["proxy.test"]
+
+
+def test_a_name_that_is_not_found_is_named_and_asked_again_after_a_while(door: Door):
+    looked: list[str] = []
+
+    def lookup(name: str) -> str:
+        looked.append(name)
+        raise socket.gaierror(-2, "Name or service not known")
+
+    door.resolver._lookup = lookup
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=("proxy.test", 1080)))
+    door.lease("e1")
+    for _ in range(3):
+        assert b"e1 proxy-connect: proxy.test: Name or service not known" in refusal(door)
+    assert len(looked) == 1
+    door.push_clock(6)
+    refusal(door)
+    assert len(looked) == 2
+
+
+def test_while_the_resolver_is_broken_the_address_known_before_is_used(
+    door: Door, target: Callable[..., Target], microsocks: tuple[str, int]
+):
+    door.resolver._lookup = lambda name: microsocks[0]
+    door.to = target(echo).address
+    door.configure(egress(proxy=("proxy.test", microsocks[1]), username="u", password="p"))
+    door.lease("e1")
+    with door.client() as client:
+        assert client.recv(100) == b"220 hello\r\n"
+
+    def broken(name: str) -> str:
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+
+    door.resolver._lookup = broken
+    door.push_clock(61)
+    with door.client() as client:
+        assert client.recv(100) == b"220 hello\r\n"
