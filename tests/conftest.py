@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg
 import pytest
 from psycopg import sql
+from psycopg.types.json import Jsonb
 
 from controller.postgres import EmbeddedServer
 from controller.store import Store
@@ -63,3 +64,60 @@ async def store(database: str) -> AsyncIterator[Store]:
     """An open store on `database`."""
     async with Store.open(database) as opened:
         yield opened
+
+
+@pytest.fixture
+def make_fleet(database: str) -> Callable[..., list[str]]:
+    """Makes a client with domains, egresses and mailboxes; gives the mailboxes' addresses.
+
+    `make_fleet("acme", mailboxes=4, egresses=2)`: mailboxes go to domains and egresses in turn.
+    Nothing runs: these are rows as an inventory would leave them.
+    """
+
+    def make(client: str, mailboxes: int = 4, egresses: int = 2, domains: int = 1) -> list[str]:
+        addresses = []
+        with psycopg.connect(database) as connection:
+            connection.execute(
+                "INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto)"
+                " VALUES (%s, %s, %s, %s)",
+                (client, client.title(), f"https://u.{client}.test/", f"u@{client}.test"),
+            )
+            for n in range(domains):
+                connection.execute(
+                    "INSERT INTO domain (name, client_id, dkim_selector, dmarc_policy)"
+                    " VALUES (%s, %s, 'pf1', 'none')",
+                    (f"d{n}.{client}.test", client),
+                )
+            for n in range(egresses):
+                connection.execute(
+                    "INSERT INTO egress (id, client_id, public_ip, helo_name, kind,"
+                    " surrogate_index) SELECT %s, %s, inet '198.51.100.0' + i, %s, 'socks5', i"
+                    " FROM nextval('egress_surrogate') AS i",
+                    (f"{client}-e{n}", client, f"e{n}.{client}.test"),
+                )
+            for n in range(mailboxes):
+                domain = f"d{n % domains}.{client}.test"
+                addresses.append(f"m{n:03}@{domain}")
+                connection.execute(
+                    "INSERT INTO mailbox (address, domain, client_id, egress_id, display_name)"
+                    " VALUES (%s, %s, %s, %s, %s)",
+                    (addresses[-1], domain, client, f"{client}-e{n % egresses}", f"Person {n}"),
+                )
+        return addresses
+
+    return make
+
+
+@pytest.fixture
+def limit_fleet(database: str) -> Callable[..., None]:
+    """Sets the fleet's caps: `limit_fleet(mailbox_per_day=2)`."""
+
+    def limit(**limits: int) -> None:
+        with psycopg.connect(database) as connection:
+            connection.execute(
+                "INSERT INTO setting (name, value) VALUES ('fleet', %s)"
+                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (Jsonb({"name": "test", "limits": limits}),),
+            )
+
+    return limit

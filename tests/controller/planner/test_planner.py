@@ -1,0 +1,319 @@
+"""The planner on a real PostgreSQL: caps, states, reasons, several planners at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+
+from controller.intake.check import Submission
+from controller.intake.ingest import Taken, ingest
+from controller.planner import ledger
+from controller.planner.allowance import Caps
+from controller.planner.choice import Assignment
+from controller.planner.cycle import Planner
+from controller.store import Store
+from controller.store.errors import TransactionConflict
+from controller.store.queries import Query
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+CANCEL = Query(
+    "test",
+    "cancel",
+    "Cancels some scheduled messages.",
+    "UPDATE message SET state = 'cancelled' WHERE id IN (SELECT id FROM message"
+    " WHERE state = 'scheduled' ORDER BY random() LIMIT 2 FOR UPDATE SKIP LOCKED) RETURNING id",
+    (),
+)
+BODY = b"Subject: hello\r\n\r\nbody\r\n"
+Fleet = Callable[..., list[str]]
+Limit = Callable[..., None]
+
+
+async def submit(
+    store: Store, client: str, count: int, mailbox: str = "", not_before: datetime | None = None
+) -> list[str]:
+    submit.serial += 1  # type: ignore[attr-defined]
+    serial = submit.serial  # type: ignore[attr-defined]
+    results = await ingest(
+        store,
+        [
+            Submission(f"k{serial}-{n}", client, mailbox, f"r{n}@x.test", not_before, BODY)
+            for n in range(count)
+        ],
+        lambda: NOON - timedelta(hours=1),
+    )
+    assert all(isinstance(r, Taken) for r in results), results
+    return [r.message_id for r in results if isinstance(r, Taken)]
+
+
+submit.serial = 0  # type: ignore[attr-defined]
+
+
+def planner(store: Store, now: datetime = NOON, batch: int = 500) -> Planner:
+    return Planner(store, batch, lambda: now)
+
+
+def rows(database: str, sql: str, *parameters: object) -> list[Any]:
+    with psycopg.connect(database) as connection:
+        return connection.execute(sql, parameters).fetchall()
+
+
+def states(database: str) -> Mapping[str, int]:
+    return dict(rows(database, "SELECT state, count(*) FROM message GROUP BY state"))
+
+
+def used(database: str, scope: str) -> Mapping[str, int]:
+    return dict(rows(database, "SELECT subject, used FROM ledger WHERE scope = %s", scope))
+
+
+def assert_ledger_is_the_messages(database: str) -> None:
+    """The ledger says exactly what messages were charged."""
+    assert rows(
+        database,
+        "SELECT scope, subject, day, used FROM ledger WHERE used > 0 ORDER BY 1, 2, 3",
+    ) == rows(
+        database,
+        "SELECT 'egress', egress_id, charged_day, count(*) FROM message"
+        " WHERE charged_day IS NOT NULL GROUP BY 2, 3 UNION ALL"
+        " SELECT 'mailbox', mailbox, charged_day, count(*) FROM message"
+        " WHERE charged_day IS NOT NULL GROUP BY 2, 3 ORDER BY 1, 2, 3",
+    )
+
+
+async def test_messages_get_mailboxes_in_turn_with_from_and_the_ledger(
+    store: Store, database: str, make_fleet: Fleet
+) -> None:
+    addresses = make_fleet("acme", mailboxes=4, egresses=2)
+    await submit(store, "acme", 8)
+    said = await planner(store).run_cycle()
+    assert said == "assigned 8 messages (acme 8)"
+    assert states(database) == {"scheduled": 8}
+    assert used(database, "mailbox") == dict.fromkeys(addresses, 2)
+    assert used(database, "egress") == {"acme-e0": 4, "acme-e1": 4}
+    for mailbox, egress, added in rows(
+        database,
+        "SELECT mailbox, egress_id, added FROM message JOIN message_content ON id = message_id",
+    ):
+        number = addresses.index(mailbox)
+        assert egress == f"acme-e{number % 2}"
+        assert added.startswith(f'From: "Person {number}" <{mailbox}>\r\nMessage-ID: '.encode())
+    assert_ledger_is_the_messages(database)
+
+
+async def test_a_named_mailbox_is_respected_and_its_cap_binds(
+    store: Store, database: str, make_fleet: Fleet, limit_fleet: Limit
+) -> None:
+    addresses = make_fleet("acme")
+    limit_fleet(mailbox_per_day=3)
+    await submit(store, "acme", 5, addresses[1])
+    said = await planner(store).run_cycle()
+    assert "assigned 3" in said
+    assert "has used its 3 messages" in said
+    assert used(database, "mailbox") == {addresses[1]: 3}
+    reasons = rows(database, "SELECT DISTINCT reason FROM message WHERE state = 'accepted'")
+    assert reasons == [(f"cap: mailbox {addresses[1]} has used its 3 messages of the day",)]
+
+
+async def test_the_next_day_brings_new_allowances(
+    store: Store, database: str, make_fleet: Fleet, limit_fleet: Limit
+) -> None:
+    make_fleet("acme", mailboxes=2, egresses=1)
+    limit_fleet(egress_per_day=3, mailbox_per_day=2)
+    await submit(store, "acme", 5)
+    await planner(store).run_cycle()
+    assert states(database) == {"scheduled": 3, "accepted": 2}
+    # What was scheduled is on its way before midnight.
+    rows(database, "UPDATE message SET state = 'sent' WHERE state = 'scheduled' RETURNING 1")
+    await planner(store, NOON + timedelta(days=1)).run_cycle()
+    assert states(database) == {"sent": 3, "scheduled": 2}
+    waiting = rows(database, "SELECT count(*) FROM message WHERE reason <> ''")
+    assert waiting == [(0,)]
+
+
+async def test_what_was_not_sent_on_its_day_is_charged_to_the_day_on_which_it_is(
+    store: Store, database: str, make_fleet: Fleet, limit_fleet: Limit
+) -> None:
+    make_fleet("acme", mailboxes=1, egresses=1)
+    limit_fleet(mailbox_per_day=2)
+    await submit(store, "acme", 4)
+    await planner(store).run_cycle()
+    said = await planner(store, NOON + timedelta(days=1)).run_cycle()
+    assert said.startswith("took 2 back")
+    assert states(database) == {"scheduled": 2, "accepted": 2}
+    days = rows(database, "SELECT day, used FROM ledger WHERE scope = 'mailbox' ORDER BY day")
+    assert [count for _, count in days] == [0, 2]
+    assert_ledger_is_the_messages(database)
+
+
+@pytest.mark.parametrize("scope", ["client", "domain", "egress", "mailbox"])
+async def test_what_is_suspended_gets_nothing_and_says_so(
+    store: Store, database: str, make_fleet: Fleet, scope: str
+) -> None:
+    (address,) = make_fleet("acme", mailboxes=1, egresses=1)
+    subject = {
+        "client": "acme", "domain": "d0.acme.test", "egress": "acme-e0", "mailbox": address
+    }[scope]  # fmt: skip
+    rows(
+        database,
+        "INSERT INTO suspension (scope, subject, source, reason, until)"
+        " VALUES (%s, %s, 'operator', 'bad day', %s) RETURNING 1",
+        scope,
+        subject,
+        NOON + timedelta(hours=1),
+    )
+    await submit(store, "acme", 1, address)
+    await submit(store, "acme", 1)
+    await planner(store).run_cycle()
+    assert states(database) == {"accepted": 2}
+    for (reason,) in rows(database, "SELECT reason FROM message"):
+        assert f"{scope} {subject} is suspended: bad day" in reason
+    await planner(store, NOON + timedelta(hours=2)).run_cycle()
+    assert states(database) == {"scheduled": 2}
+
+
+async def test_a_reason_that_changes_is_corrected_at_the_head_of_the_queue(
+    store: Store, database: str, make_fleet: Fleet, limit_fleet: Limit
+) -> None:
+    (address,) = make_fleet("acme", mailboxes=1, egresses=1)
+    limit_fleet(mailbox_per_day=0)
+    await submit(store, "acme", 2, address)
+    await submit(store, "acme", 2)
+    await planner(store).run_cycle()
+    rows(
+        database,
+        "INSERT INTO suspension (scope, subject, source, reason)"
+        " VALUES ('mailbox', %s, 'operator', 'complaints') RETURNING 1",
+        address,
+    )
+    await planner(store).run_cycle()
+    assert all("complaints" in reason for (reason,) in rows(database, "SELECT reason FROM message"))
+
+
+async def test_messages_wait_for_their_time(store: Store, database: str, make_fleet: Fleet) -> None:
+    make_fleet("acme")
+    await submit(store, "acme", 1, not_before=NOON + timedelta(hours=2))
+    said = await planner(store).run_cycle()
+    assert said == "nothing to assign: no message is due"
+    await planner(store, NOON + timedelta(hours=2)).run_cycle()
+    assert states(database) == {"scheduled": 1}
+
+
+async def test_clients_get_their_batches_in_turn(
+    store: Store, database: str, make_fleet: Fleet
+) -> None:
+    for client, count in (("acme", 20), ("bolt", 3)):
+        make_fleet(client)
+        await submit(store, client, count)
+    small = planner(store, batch=4)
+    assert await small.run_cycle() == "assigned 7 messages (acme 4, bolt 3)"
+    assert small.is_busy
+    while small.is_busy:
+        await small.run_cycle()
+    assert states(database) == {"scheduled": 23}
+
+
+@pytest.mark.parametrize(("egress_cap", "most", "scheduled"), [(50, 20, 200), (70, 20, 240)])
+async def test_planners_at_once_never_pass_a_cap(
+    store: Store,
+    database: str,
+    make_fleet: Fleet,
+    limit_fleet: Limit,
+    egress_cap: int,
+    most: int,
+    scheduled: int,
+) -> None:
+    for client in ("acme", "bolt"):
+        addresses = make_fleet(client, mailboxes=6, egresses=2)
+        await submit(store, client, 150)
+        await submit(store, client, 40, addresses[0])
+    limit_fleet(mailbox_per_day=20, egress_per_day=egress_cap)
+    planners = [planner(store, batch=7) for _ in range(6)]
+    for _ in range(25):
+        await asyncio.gather(*(p.run_cycle() for p in planners))
+    assert max(used(database, "mailbox").values()) <= most
+    assert set(used(database, "egress").values()) == {scheduled // 4}
+    assert states(database) == {"scheduled": scheduled, "accepted": 380 - scheduled}
+    assert_ledger_is_the_messages(database)
+
+
+async def test_the_charge_itself_refuses_what_passes_a_cap_whatever_was_read(
+    store: Store, database: str, make_fleet: Fleet, limit_fleet: Limit
+) -> None:
+    # Planners that all believe in a whole day's allowance, as after a lost lock: none is held.
+    make_fleet("acme")
+    gate = asyncio.Barrier(8)
+
+    async def charge(n: int) -> int:
+        try:
+            async with store.transaction() as tx:
+                await gate.wait()
+                wanted = [Assignment(f"{n}-{i}", "m000@d0.acme.test", "e", True) for i in range(3)]
+                await ledger.charge(tx, NOON.date(), wanted, Caps(10, 100))
+        except TransactionConflict:
+            return 0
+        return 3
+
+    charged = sum(await asyncio.gather(*(charge(n) for n in range(8))))
+    assert charged == 9
+    assert used(database, "mailbox") == {"m000@d0.acme.test": 9}
+    assert used(database, "egress") == {"e": 9}
+
+
+async def test_a_refund_is_given_once_also_to_two_at_once(
+    store: Store, database: str, make_fleet: Fleet
+) -> None:
+    make_fleet("acme")
+    ids = await submit(store, "acme", 10)
+    await planner(store).run_cycle()
+
+    async def refund() -> int:
+        async with store.transaction() as tx:
+            return await ledger.refund(tx, ids[:6])
+
+    given = await asyncio.gather(*(refund() for _ in range(4)))
+    assert sorted(given) == [0, 0, 0, 6]
+    assert sum(used(database, "mailbox").values()) == 4
+    assert_ledger_is_the_messages(database)
+
+
+async def test_refunds_and_planners_at_once_keep_the_ledger_true(
+    store: Store, database: str, make_fleet: Fleet, limit_fleet: Limit
+) -> None:
+    make_fleet("acme", mailboxes=5, egresses=2)
+    limit_fleet(mailbox_per_day=12, egress_per_day=30)
+    await submit(store, "acme", 120)
+    planners = [planner(store, batch=5) for _ in range(3)]
+
+    async def cancel_some() -> None:
+        for _ in range(10):
+
+            async def work(tx: Any) -> None:
+                picked = await tx.fetch_all(CANCEL)
+                await ledger.refund(tx, [row["id"] for row in picked])
+
+            await store.run(work)
+
+    for _ in range(6):
+        await asyncio.gather(*(p.run_cycle() for p in planners), cancel_some())
+    assert max(used(database, "mailbox").values()) <= 12
+    assert max(used(database, "egress").values()) <= 30
+    assert_ledger_is_the_messages(database)
+
+
+async def test_a_mailbox_that_moved_takes_its_unsent_messages_along(
+    store: Store, database: str, make_fleet: Fleet
+) -> None:
+    addresses = make_fleet("acme", mailboxes=2, egresses=2)
+    await submit(store, "acme", 2, addresses[0])
+    await planner(store).run_cycle()
+    rows(database, "UPDATE mailbox SET egress_id = 'acme-e1' RETURNING 1")
+    assert (await planner(store).run_cycle()).startswith("took 2 back")
+    assert rows(database, "SELECT DISTINCT state, egress_id FROM message") == [
+        ("scheduled", "acme-e1")
+    ]
+    assert_ledger_is_the_messages(database)
