@@ -14,7 +14,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from postfleet.v1 import spec_pb2
 
-from node_agent.apply import network, services, swap
+from node_agent.apply import services, swap
 from node_agent.apply.check import check
 from node_agent.apply.errors import ApplyError, ReloadFailed, ValidationFailed
 from node_agent.apply.layout import Layout
@@ -43,7 +43,8 @@ def apply_spec(message: spec_pb2.NodeSpec, own_node_id: str | None, layout: Layo
             f"generation {spec.generation} is lower than {previous.generation}, which runs"
         )
     rendered = render(spec, message.SerializeToString(deterministic=True), layout)
-    if before and holds(before, rendered) and not swap.fix_links(layout) and network.established():
+    if before and holds(before, rendered) and not swap.fix_links(layout):
+        services.establish_network()
         return False
     staged = stage(rendered, spec.generation, layout)
     try:

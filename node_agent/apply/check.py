@@ -9,6 +9,7 @@ the probe's.
 from __future__ import annotations
 
 import re
+import socket
 from pathlib import Path
 
 from node_agent.apply.command import Outcome, run
@@ -23,7 +24,6 @@ _SERVICE = re.compile(r"^([^\s#]\S*)", re.MULTILINE)
 def check(directory: Path, spec: NodeSpec, layout: Layout) -> None:
     """Raise CheckFailed unless every program accepts its file in `directory`."""
     _check_postfix(directory / "postfix")
-    _silent(run("/usr/sbin/nft", "-c", "-f", str(directory / "nftables.conf")))
     _check_opendkim(directory, layout)
     for key in spec.dkim_keys:
         _check_key(directory / "opendkim/keys" / key.domain, key.domain)
@@ -75,17 +75,17 @@ def _check_key(path: Path, domain: str) -> None:
 
 
 def _check_own_addresses(spec: NodeSpec) -> None:
-    wanted = {str(e.exit.address): e.id for e in spec.egresses if isinstance(e.exit, AddressExit)}
-    if not wanted:
-        return
-    listing = _silent(run("/usr/sbin/ip", "-4", "-o", "address", "show"))
-    own = set(re.findall(r" inet ([0-9.]+)/", listing.stdout))
-    for address, egress in wanted.items():
-        if address not in own:
+    for egress in spec.egresses:
+        if not isinstance(egress.exit, AddressExit):
+            continue
+        try:
+            with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as sock:
+                sock.bind((str(egress.exit.address), 0))
+        except OSError as error:
             raise CheckFailed(
-                f"egress {egress} leaves from {address}, which is no address of this node "
-                f"(it has {', '.join(sorted(own))}); nothing was touched"
-            )
+                f"egress {egress.id} leaves from {egress.exit.address}, which is no address of "
+                f"this node ({error.strerror}); nothing was touched"
+            ) from error
 
 
 def _silent(outcome: Outcome) -> Outcome:

@@ -19,13 +19,6 @@ def establish(layout: Layout) -> None:
     _must(run("/usr/sbin/ip", "route", "replace", "local", str(SURROGATE_NETWORK), "dev", "lo"))
 
 
-def established() -> bool:
-    """True when the table is loaded and the route is there."""
-    table = run("/usr/sbin/nft", "list", "table", "inet", "postfleet")
-    route = run("/usr/sbin/ip", "route", "show", "table", "local", "exact", str(SURROGATE_NETWORK))
-    return table.ok and str(SURROGATE_NETWORK) in route.stdout
-
-
 def _must(outcome: Outcome) -> None:
     if not outcome.ok:
         raise ReloadFailed(f"{outcome}; Postfix has no way out until this works")

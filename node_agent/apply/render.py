@@ -52,7 +52,6 @@ def render(spec: NodeSpec, applied_spec: bytes, layout: Layout) -> Rendered:
     files["gateway/egresses.json"] = RenderedFile(
         to_json(_gateway_config(spec)).encode(), 0o640, names.GATEWAY_USER
     )
-    files["nftables.conf"] = RenderedFile(render_nftables(layout))
     files["applied.spec"] = RenderedFile(applied_spec, 0o600)
     return files
 
