@@ -91,7 +91,5 @@ def test_every_field_of_the_protocol_that_is_a_number_says_its_unit_or_range() -
 
 
 def test_decisions_are_numbered_without_holes() -> None:
-    numbers = sorted(
-        int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md")
-    )
+    numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
