@@ -8,25 +8,45 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from controller.planner import metrics
 from controller.planner.allowance import Caps
 from controller.planner.client_round import Moment, Round, plan_client
-from controller.planner.unplan import unplan_moved, unplan_overdue
+from controller.planner.unplan import unplan_overdue
 from controller.store import Store, queries
 from inventory.schema import Fleet, Limits
 
 SQL = queries.load("planner")
 SETTINGS = queries.load("intake")["fleet"]
-_TAKEN_BACK = 1000
-# Inventories change rarely, and looking for moved mailboxes reads all that is scheduled.
-_LOOK_FOR_MOVED_S = 30.0
+_OVERDUE = 1000
+# A client for which nothing could be done is looked at again after a pause that doubles up to this.
+_LONGEST_PAUSE_S = 2.0
 
 
 def utc_now() -> datetime:
     """The clock of the running controller."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pause:
+    """Until when (monotonic) a client is left alone, because nothing could be done for it, and why.
+
+    `why`: as in Round; '' also where nothing is due yet.
+    """
+
+    length_s: float
+    until_s: float
+    why: str
+
+    @classmethod
+    def after(cls, last: _Pause | None, done: Round) -> _Pause:
+        if done.assigned:
+            return cls(0.05, 0.0, done.why)
+        length_s = min(_LONGEST_PAUSE_S, 2 * last.length_s if last else 0.1)
+        return cls(length_s, time.monotonic() + length_s, done.why)
 
 
 class Planner:
@@ -43,7 +63,7 @@ class Planner:
         self._batch = batch
         self._clock = clock
         self._first = ""
-        self._look_for_moved_at_s = 0.0
+        self._pauses: dict[str, _Pause] = {}
         self.is_busy = False
 
     async def run_cycle(self) -> str:
@@ -53,20 +73,17 @@ class Planner:
         """
         caps, horizon = await self._settings()
         moment = moment_at(self._clock(), horizon)
-        taken_back = await self._take_back(moment.day)
-        rounds: dict[str, Round] = {}
+        overdue = await self._store.run(lambda tx: unplan_overdue(tx, moment.day, _OVERDUE))
+        metrics.OVERDUE.inc(overdue)
+        rounds = {}
         for client_id in await self._clients():
-            rounds[client_id] = await self._round(client_id, moment, caps)
-        self.is_busy = any(r.more for r in rounds.values()) or taken_back >= _TAKEN_BACK
-        return sentence(rounds, taken_back)
-
-    async def _take_back(self, today: date) -> int:
-        taken_back = await self._store.run(lambda tx: unplan_overdue(tx, today, _TAKEN_BACK))
-        if time.monotonic() >= self._look_for_moved_at_s:
-            taken_back += await self._store.run(lambda tx: unplan_moved(tx, _TAKEN_BACK))
-            self._look_for_moved_at_s = time.monotonic() + _LOOK_FOR_MOVED_S
-        metrics.TAKEN_BACK.inc(taken_back)
-        return taken_back
+            pause = self._pauses.get(client_id)
+            if pause and pause.until_s > time.monotonic():
+                rounds[client_id] = Round(0, pause.why)
+            else:
+                rounds[client_id] = await self._round(client_id, moment, caps)
+        self.is_busy = any(r.more for r in rounds.values()) or overdue == _OVERDUE
+        return sentence(rounds, overdue)
 
     async def _settings(self) -> tuple[Caps, timedelta]:
         row = await self._store.fetch_optional(SETTINGS)
@@ -85,6 +102,9 @@ class Planner:
     async def _clients(self) -> list[str]:
         rows = await self._store.fetch_all(SQL["clients_waiting"])
         clients = [row["id"] for row in rows]
+        for client_id in set(self._pauses) - set(clients):
+            del self._pauses[client_id]
+            metrics.HELD_BACK.labels(client_id).set(0)
         later = [c for c in clients if c > self._first]
         rotated = later + [c for c in clients if c <= self._first]
         self._first = rotated[0] if rotated else ""
@@ -94,6 +114,7 @@ class Planner:
         done = await self._store.run(
             lambda tx: plan_client(tx, client_id, moment, caps, self._batch)
         )
+        self._pauses[client_id] = _Pause.after(self._pauses.get(client_id), done)
         metrics.ASSIGNED.labels(client_id).inc(done.assigned)
         if done.taken_by_other:
             metrics.CONFLICTS.inc()
@@ -113,11 +134,11 @@ def _end_of(day: date) -> datetime:
     return midnight - timedelta(microseconds=1)
 
 
-def sentence(rounds: dict[str, Round], taken_back: int) -> str:
+def sentence(rounds: dict[str, Round], overdue: int) -> str:
     """What a cycle did, in words. Pure."""
     parts = []
-    if taken_back:
-        parts.append(f"took {taken_back} back whose day is over or whose mailbox moved")
+    if overdue:
+        parts.append(f"took {overdue} back that were planned for a day that is over")
     assigned = {c: r.assigned for c, r in rounds.items() if r.assigned}
     if assigned:
         clients = ", ".join(f"{client} {count}" for client, count in sorted(assigned.items()))

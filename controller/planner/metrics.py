@@ -18,9 +18,9 @@ HELD_BACK = Gauge(
     ["client"],
     registry=REGISTRY,
 )
-TAKEN_BACK = Counter(
-    "postfleet_planner_taken_back_total",
-    "Messages planned anew: their day ended before a node had them, or their mailbox moved.",
+OVERDUE = Counter(
+    "postfleet_planner_overdue_total",
+    "Messages planned anew because the day they were charged to ended before a node had them.",
     registry=REGISTRY,
 )
 CONFLICTS = Counter(

@@ -31,11 +31,3 @@ async def unplan_overdue(tx: Transaction, today: date, limit: int) -> int:
         reason = "it was planned for a day that ended before it could be sent"
         await unplan(tx, [row["id"] for row in rows], reason)
     return len(rows)
-
-
-async def unplan_moved(tx: Transaction, limit: int) -> int:
-    """Does that to messages whose mailbox has another egress by now; gives how many."""
-    rows = await tx.fetch_all(SQL["moved"], limit=limit)
-    if rows:
-        await unplan(tx, [row["id"] for row in rows], "its mailbox moved to another egress")
-    return len(rows)

@@ -128,15 +128,6 @@ ORDER BY charged_day, id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
 
--- moved --
--- Messages that no node has, planned through another egress than their mailbox has now: locked.
-SELECT m.id
-FROM message AS m JOIN mailbox AS b ON b.address = m.mailbox
-WHERE m.state = 'scheduled' AND m.egress_id <> b.egress_id
-ORDER BY m.id
-LIMIT %(limit)s
-FOR UPDATE OF m SKIP LOCKED
-
 -- unplan --
 -- Takes the planner's choice back. The mailbox stays: From may say it already.
 UPDATE message

@@ -50,7 +50,7 @@ class SubmitRequest(_message.Message):
     MESSAGES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubmittedMessage]:
-        """At most 1,000 messages and 3 MiB together."""
+        """At most 1,000 messages and 3 MiB together; one message alone may be larger."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class SubmitResult(_message.Message):
     """26 characters; set when accepted or duplicate."""
     code: _builtins.str
     """For rejected: malformed-recipient, malformed-content, header-injection, too-large,
-    unknown-client, unknown-mailbox, sender-mismatch, suppressed, key-reused, bad-key.
+    unknown-client, unknown-mailbox, sender-mismatch, suppressed, key-reused, bad-key, bad-time.
     """
     error: _builtins.str
     def __init__(

@@ -125,7 +125,7 @@ def test_what_is_due_lies_in_the_day_that_is_charged(now: datetime) -> None:
 def test_the_sentence_says_what_was_done_and_why_not_more() -> None:
     rounds = {"acme": Round(5), "bolt": Round(0, why="cap: e"), "cork": Round(0, "", False, True)}
     assert sentence(rounds, 2) == (
-        "took 2 back whose day is over or whose mailbox moved; assigned 5 messages (acme 5); "
+        "took 2 back that were planned for a day that is over; assigned 5 messages (acme 5); "
         "left cork to another planner; bolt waits: cap: e"
     )
     assert sentence({}, 0) == "nothing to assign: no message is due"

@@ -303,17 +303,3 @@ async def test_refunds_and_planners_at_once_keep_the_ledger_true(
     assert max(used(database, "mailbox").values()) <= 12
     assert max(used(database, "egress").values()) <= 30
     assert_ledger_is_the_messages(database)
-
-
-async def test_a_mailbox_that_moved_takes_its_unsent_messages_along(
-    store: Store, database: str, make_fleet: Fleet
-) -> None:
-    addresses = make_fleet("acme", mailboxes=2, egresses=2)
-    await submit(store, "acme", 2, addresses[0])
-    await planner(store).run_cycle()
-    rows(database, "UPDATE mailbox SET egress_id = 'acme-e1' RETURNING 1")
-    assert (await planner(store).run_cycle()).startswith("took 2 back")
-    assert rows(database, "SELECT DISTINCT state, egress_id FROM message") == [
-        ("scheduled", "acme-e1")
-    ]
-    assert_ledger_is_the_messages(database)
