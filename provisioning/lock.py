@@ -80,7 +80,7 @@ TARGETS = {"12": Target((3, 11)), "13": Target((3, 13))}
 
 
 def wheels(lock_text: str, target: Target, extra: str = EXTRA) -> tuple[LockedWheel, ...]:
-    """All wheels that the project's `extra` needs on the target, by name; without the project's own.
+    """All wheels that the project's `extra` needs on the target, by name; not the project's own.
 
     Raises LockError naming the package that cannot be had.
     """
@@ -126,9 +126,7 @@ def _dependencies(package: dict[str, Any], extra: str) -> Iterator[dict[str, Any
         yield from package.get("dependencies", [])
 
 
-def _one(
-    packages: dict[str, list[dict[str, Any]]], name: str, target: Target
-) -> dict[str, Any]:
+def _one(packages: dict[str, list[dict[str, Any]]], name: str, target: Target) -> dict[str, Any]:
     """The package of that name; where the lock forked, the version for this Python."""
     found = [
         package

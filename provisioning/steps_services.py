@@ -1,0 +1,89 @@
+"""The switch to the release and the services. Pure.
+
+`current` is a symbolic link that is replaced by rename. The gateway hands its connections over when
+it restarts, so a switch cuts no mail; the agent takes up its spool. Sockets stay open meanwhile.
+"""
+
+from __future__ import annotations
+
+from provisioning.actions import Script, Step
+from provisioning.facts import Facts
+from provisioning.wish import CURRENT, RELEASES, SYSTEMD, FileWish, Wish
+
+_RUNNING = ("postfleet-gateway.service", "postfleet-agent.service")
+_NET = "postfleet-net.service"
+
+_SWITCH = """
+ln -sfn {id} {releases}/.current.new
+mv -T {releases}/.current.new {current}
+"""
+
+
+def switch_and_start(facts: Facts, wish: Wish, changed: tuple[FileWish, ...]) -> Step | None:
+    """Point `current` at the release, enable what shall run, (re)start what has to be."""
+    why: list[str] = []
+    lines: list[str] = []
+    link = facts.paths.get(CURRENT)
+    before = link.target if link else ""
+    switched = before != wish.release_id
+    if switched:
+        why.append(f"{CURRENT} is {before or 'missing'}")
+        lines.append(_SWITCH.format(id=wish.release_id, releases=RELEASES, current=CURRENT))
+    if any(file.path.startswith(SYSTEMD) for file in changed):
+        lines.append("systemctl daemon-reload")
+    disabled = [unit for unit in (*wish.units, *wish.enabled_units) if not _enabled(facts, unit)]
+    if disabled:
+        why.append(f"not enabled: {', '.join(disabled)}")
+        lines.append(f"systemctl enable --quiet {' '.join(disabled)}")
+    restart = _to_restart(changed, switched)
+    lines += _restart_lines(facts, restart, switched)
+    stopped = [unit for unit in wish.units if not _satisfied(facts, unit)]
+    if stopped:
+        why.append(f"not running: {', '.join(stopped)}")
+        lines += [f"systemctl start {unit}" for unit in stopped]
+    if not lines:
+        return None
+    why += [f"{unit} reads changed files" for unit in restart]
+    remedy = "see `journalctl -e` on the node; the inactive units are named by `systemctl --failed`"
+    return Step("services", tuple(why), (Script("\n".join(lines) + "\n"),), remedy)
+
+
+def switch_back(release_id: str) -> Step:
+    """Return to a release that ran before."""
+    lines = _SWITCH.format(id=release_id, releases=RELEASES, current=CURRENT)
+    lines += f"systemctl reload {_NET}\nsystemctl restart {' '.join(_RUNNING)}\n"
+    why = (f"the new release is not healthy; {release_id} was",)
+    return Step("switch back", why, (Script(lines),), f"point {CURRENT} at {release_id} by hand")
+
+
+def _to_restart(changed: tuple[FileWish, ...], switched: bool) -> list[str]:
+    wanted = {unit for file in changed for unit in file.restarts} | set(
+        _RUNNING if switched else ()
+    )
+    return sorted(wanted)
+
+
+def _restart_lines(facts: Facts, restart: list[str], switched: bool) -> list[str]:
+    """Only what runs is restarted; a socket cannot be while its service runs."""
+    running = [
+        unit for unit in restart if unit in facts.units and facts.units[unit].active == "active"
+    ]
+    lines = []
+    for unit in (unit for unit in running if unit.endswith(".socket")):
+        service = unit.removesuffix(".socket") + ".service"
+        lines.append(f"systemctl stop {service} 2>/dev/null || true; systemctl restart {unit}")
+    services = [unit for unit in running if not unit.endswith(".socket") and unit != _NET]
+    if switched and _NET in facts.units and facts.units[_NET].active == "active":
+        lines.append(f"systemctl reload {_NET}")
+    if services:
+        lines.append(f"systemctl restart {' '.join(services)}")
+    return lines
+
+
+def _enabled(facts: Facts, unit: str) -> bool:
+    """Static units cannot be enabled and need not be."""
+    return unit in facts.units and facts.units[unit].enabled in ("enabled", "static", "alias")
+
+
+def _satisfied(facts: Facts, unit: str) -> bool:
+    return unit in facts.units and facts.units[unit].satisfied
