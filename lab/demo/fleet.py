@@ -1,0 +1,144 @@
+"""The controller as the demonstration sees it: a process on the lab's host side, asked over gRPC.
+
+The same services that operators and senders use, with the operator's own certificate. All calls
+block. Nothing here knows of mail's content; submission is `lab.demo.submit`.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
+
+from inventory.load import load
+from inventory.secrets import resolve
+from lab.demo.errors import DemoError
+from lab.demo.facts import Account
+from lab.dns_update import Record
+from lab.lab import Lab
+from lab.network_namespace import Process
+from lab.settings import CHECKOUT
+
+RPC_PORT, ECHO_PORT, METRICS_PORT = 7443, 7444, 9600
+_START_TIMEOUT_S = 90.0
+_CALL_TIMEOUT_S = 60.0
+_PAGE_SIZE = 5_000
+# Messages of 3 MiB and pages of thousands of rows.
+_OPTIONS = [
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.max_send_message_length", 8 << 20),
+]
+
+
+class Fleet:
+    """A controller and what it says. `start` runs one, `close` ends the connection to it."""
+
+    def __init__(self, lab: Lab, process: Process) -> None:
+        self.lab, self.process = lab, process
+        self.target = f"{lab.controller_address}:{RPC_PORT}"
+        self.credentials = lab.directory / "controller" / "operator"
+        self._channel: grpc.Channel | None = None
+
+    @classmethod
+    def start(cls, lab: Lab) -> Fleet:
+        """Starts `postfleet controller run` on an embedded PostgreSQL, and waits for its answer.
+
+        Raises DemoError with the end of its log.
+        """
+        host, state = lab.controller_address, lab.directory / "controller"
+        argv = [str(Path(sys.executable).parent / "postfleet"), "controller", "run"]
+        argv += ["--state-dir", str(state), "--listen", f"{host}:{RPC_PORT}"]
+        argv += ["--metrics", f"{host}:{METRICS_PORT}", "--probe-echo", f"{host}:{ECHO_PORT}"]
+        fleet = cls(lab, lab.host.popen(argv, log="controller", cwd=CHECKOUT))
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not fleet._answers():
+            if not fleet.process.alive or time.monotonic() > deadline:
+                raise DemoError(
+                    f"the controller does not answer at {fleet.target}; it said:\n"
+                    f"{fleet.process.log_tail()}"
+                )
+            time.sleep(0.2)
+        return fleet
+
+    @property
+    def channel(self) -> grpc.Channel:
+        """An mTLS channel as the first operator."""
+        if self._channel is None:
+            read = {n: (self.credentials / f"{n}.pem").read_bytes() for n in ("ca", "key", "cert")}
+            credentials = grpc.ssl_channel_credentials(read["ca"], read["key"], read["cert"])
+            self._channel = grpc.secure_channel(self.target, credentials, _OPTIONS)
+        return self._channel
+
+    def close(self) -> None:
+        """Closes the channel; the controller ends with the lab."""
+        if self._channel is not None:
+            self._channel.close()
+
+    def apply(self, inventory: Path, secrets: Path) -> int:
+        """Applies the inventory file as `postfleet fleet apply` does; returns the changes made."""
+        loaded = load(inventory)
+        request = fleet_pb2.InventoryRequest(yaml=loaded.text, secrets=resolve(loaded, secrets, {}))
+        return len(self._call("ApplyInventory", request).changes)
+
+    def summary(self) -> fleet_pb2.FleetSummary:
+        """The fleet in numbers."""
+        summary: fleet_pb2.FleetSummary = self._call("GetFleet", fleet_pb2.GetFleetRequest())
+        return summary
+
+    def nodes(self) -> list[fleet_pb2.Node]:
+        """All nodes, ordered by id."""
+        return list(self._pages("ListNodes", fleet_pb2.ListRequest, "nodes"))
+
+    def dns_records(self) -> list[Record]:
+        """What must stand in the DNS for this fleet."""
+        return [
+            Record(record.name, record.type, record.data, record.ttl)
+            for record in self._pages("ListDnsRecords", fleet_pb2.ListRequest, "records")
+        ]
+
+    def accounts(self) -> dict[str, Account]:
+        """What the controller says of every message, by message id."""
+        return {
+            message.id: Account(
+                message_id=message.id,
+                state=message.state,
+                mailbox=message.mailbox,
+                egress=message.egress_id,
+                node=message.node_id,
+                recipient=message.recipient,
+                reason=message.reason,
+                attempts=message.attempts,
+            )
+            for message in self._pages("ListMessages", fleet_pb2.ListMessagesRequest, "messages")
+        }
+
+    def _answers(self) -> bool:
+        if not (self.credentials / "key.pem").exists():
+            return False
+        try:
+            self.summary()
+        except DemoError:
+            return False
+        return True
+
+    def _pages(self, method: str, request: Callable[..., Any], rows: str) -> Iterator[Any]:
+        token = ""
+        while True:
+            page = self._call(method, request(page_size=_PAGE_SIZE, page_token=token))
+            yield from getattr(page, rows)
+            token = page.next_page_token
+            if not token:
+                return
+
+    def _call(self, method: str, request: Any) -> Any:
+        stub = fleet_pb2_grpc.FleetServiceStub(self.channel)
+        try:
+            return getattr(stub, method)(request, timeout=_CALL_TIMEOUT_S)
+        except grpc.RpcError as error:
+            words = error.details() if isinstance(error, grpc.Call) else repr(error)
+            raise DemoError(f"{method} at the controller {self.target}: {words}") from error

@@ -1,0 +1,64 @@
+"""The demonstration's command line."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+from lab.settings import CHECKOUT
+
+SAMPLES = CHECKOUT / "lab" / "samples"
+
+
+@dataclass(frozen=True)
+class Options:
+    """`messages` 0: one per mailbox. `input` holds the messages that are sent, in turn."""
+
+    name: str
+    nodes: int
+    mailboxes: int
+    messages: int
+    input: Path
+    keep: bool
+    json: Path | None
+
+    @property
+    def letters(self) -> int:
+        """How many messages are sent."""
+        return self.messages or self.mailboxes
+
+
+def parse(argv: list[str] | None, description: str) -> Options:
+    """The options; ends the process with 2 where they are wrong."""
+    parser = argparse.ArgumentParser(
+        prog="./run demo",
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--nodes", type=_count, default=8, help="nodes to boot (default 8)")
+    parser.add_argument("--mailboxes", type=_count, default=1200, help="default 1200")
+    parser.add_argument(
+        "--messages", type=_count, default=0, help="messages to send (default: one per mailbox)"
+    )
+    parser.add_argument(
+        "--input",
+        type=Path,
+        default=SAMPLES,
+        metavar="PATH",
+        help="what to send: a folder of .eml files, an mbox, or JSONL (default: the samples)",
+    )
+    parser.add_argument("--keep", action="store_true", help="leave the fleet up afterwards")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too")
+    parser.add_argument("--name", default="demo", help="the lab's name (default demo)")
+    given = parser.parse_args(argv)
+    if not given.input.exists():
+        parser.error(f"--input {given.input}: there is nothing")
+    return Options(**vars(given))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
+    return number

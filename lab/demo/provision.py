@@ -1,0 +1,72 @@
+"""Turns the lab's bare nodes into nodes of the fleet: `fab provision`, as an operator runs it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.demo.errors import DemoError
+from lab.demo.fleet import Fleet
+from lab.lab import Lab
+from lab.settings import CHECKOUT
+
+_SHOWN_LINES = 40
+
+
+def environment(lab: Lab, fleet: Fleet, inventory: Path) -> dict[str, str]:
+    """What `postfleet` and `fab` need to know, as an operator would export it."""
+    return {
+        "POSTFLEET_CONTROLLER": fleet.target,
+        "POSTFLEET_CREDENTIALS": str(fleet.credentials),
+        "POSTFLEET_INVENTORY": str(inventory),
+        "POSTFLEET_SECRETS": str(lab.directory / "secrets"),
+        "POSTFLEET_SSH_KEY": str(lab.ssh_key),
+    }
+
+
+def write_host_keys(lab: Lab) -> None:
+    """The nodes' public host keys, as a provider's panel shows them, for the inventory to pin."""
+    folder = lab.directory / "secrets" / "host-keys"
+    folder.mkdir(parents=True, exist_ok=True)
+    for node in lab.nodes.values():
+        (folder / node.id).write_text(node.host_key + "\n")
+
+
+def provision(
+    lab: Lab, fleet: Fleet, inventory: Path, line: Callable[[str], None] = lambda _: None
+) -> None:
+    """Runs `fab provision` over all nodes; `line` gets what it prints.
+
+    Its output is kept in the lab's log folder. Raises DemoError with the end of it.
+    """
+    log = lab.directory / "log" / "provision.log"
+    argv = [str(Path(sys.executable).parent / "fab"), "provision"]
+    env = {**os.environ, **environment(lab, fleet, inventory), "PYTHONUNBUFFERED": "1"}
+    lines: list[str] = []
+    with (
+        log.open("w") as kept,
+        subprocess.Popen(
+            argv,
+            cwd=CHECKOUT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for text in process.stdout:
+            kept.write(text)
+            kept.flush()
+            lines.append(text.rstrip())
+            line(text.rstrip())
+    if process.returncode != 0:
+        end = "\n".join(lines[-_SHOWN_LINES:])
+        raise DemoError(
+            f"`fab provision` ended with {process.returncode} (all of it: {log}):\n{end}"
+        )

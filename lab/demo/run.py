@@ -1,0 +1,133 @@
+"""The demonstration, phase by phase. Each phase uses what an operator has; none prepares a node."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from inventory.load import load
+from inventory.reference import plan, render
+from lab.demo.adapt import Letter, Sender, letters
+from lab.demo.compare import compare
+from lab.demo.errors import DemoError
+from lab.demo.facts import Submitted
+from lab.demo.fleet import Fleet
+from lab.demo.gather import gather
+from lab.demo.input import read_samples
+from lab.demo.mail_plan import recipients, rules
+from lab.demo.options import Options
+from lab.demo.phases import Phases
+from lab.demo.provision import provision, write_host_keys
+from lab.demo.report import Report, make_report
+from lab.demo.submit import submit
+from lab.demo.watch import watch
+from lab.lab import Lab
+from lab.settings import LabSettings
+
+_SHARDS_TIMEOUT_S = 180.0
+_PAUSE_S = 0.5
+
+
+def boot(options: Options, phases: Phases) -> Lab:
+    """Bare nodes, proxies, DNS and receivers."""
+    exits = sum(each.egresses for each in plan(options.mailboxes))
+    settings = LabSettings(
+        name=options.name, nodes=options.nodes, proxies=exits, dns=True, receivers=True
+    )
+    booted: set[str] = set()
+    with phases.phase(f"Boot {options.nodes} bare nodes, {exits} proxies, DNS, receivers") as phase:
+
+        def image(release: str, done: int, steps: int) -> None:
+            phase.show(f"base image {release}", done, steps)
+
+        def node(node_id: str) -> None:
+            booted.add(node_id)
+            phase.show("nodes booted", len(booted), options.nodes)
+
+        lab = Lab.up(settings, images=image, booted=node)
+        lab.receivers.set_rules(rules())
+    return lab
+
+
+def build_fleet(lab: Lab, options: Options, phases: Phases) -> tuple[Fleet, Path]:
+    """Controller, inventory, DNS, nodes; returns when every shard is applied."""
+    inventory = lab.directory / "inventory.yaml"
+    inventory.write_text(render(options.nodes, options.mailboxes, lab.network.plan.index))
+    write_host_keys(lab)
+    with phases.phase("Start the controller on its own PostgreSQL"):
+        fleet = Fleet.start(lab)
+    with phases.phase("Apply the inventory") as phase:
+        changes = fleet.apply(inventory, lab.directory / "secrets")
+        phase.note = f"{changes:,} changes"
+    with phases.phase("Publish the fleet's DNS records") as phase:
+        records = fleet.dns_records()
+        messages = lab.dns.publisher.publish(records)
+        phase.note = f"{len(records):,} records in {messages} updates"
+    with phases.phase(f"Provision {options.nodes} nodes over ssh (fab provision)") as phase:
+        provision(lab, fleet, inventory, lambda line: phase.show(line[:70] or " ", 0, None))
+    with phases.phase("Assign shards") as phase:
+        wait_for_shards(fleet, options, phase.show)
+    return fleet, inventory
+
+
+def wait_for_shards(fleet: Fleet, options: Options, show: object) -> None:
+    """Returns when every mailbox is on a node that runs the spec it should run."""
+    deadline = time.monotonic() + _SHARDS_TIMEOUT_S
+    while True:
+        nodes = fleet.nodes()
+        ready = [n for n in nodes if n.lease_valid and n.running_generation == n.wanted_generation]
+        mailboxes = sum(node.mailboxes for node in ready)
+        if callable(show):
+            show("mailboxes on nodes that run their spec", mailboxes, options.mailboxes)
+        if mailboxes == options.mailboxes:
+            return
+        if time.monotonic() > deadline:
+            told = "; ".join(
+                f"{n.id} {n.state} generation {n.running_generation}/{n.wanted_generation}, "
+                f"{n.mailboxes} mailboxes {n.spec_error}"
+                for n in nodes
+            )
+            raise DemoError(f"shards are not all applied after {_SHARDS_TIMEOUT_S:.0f} s: {told}")
+        time.sleep(_PAUSE_S)
+
+
+def plan_letters(options: Options, inventory: Path) -> list[Letter]:
+    """What is sent: the input's messages in turn, from every mailbox, to four providers."""
+    senders = [
+        Sender(f"{mailbox.local_part}@{domain.name}", domain.client)
+        for domain in load(inventory).inventory.domains
+        for mailbox in domain.mailboxes
+    ]
+    return letters(read_samples(options.input), senders, recipients(options.letters))
+
+
+def send(fleet: Fleet, planned: Sequence[Letter], phases: Phases) -> dict[str, Submitted]:
+    """Submits everything and watches until each message has its end."""
+    with phases.phase(f"Submit {len(planned):,} messages") as phase:
+        run = secrets.token_hex(4)
+        submitted = submit(
+            fleet.channel, planned, run, lambda n: phase.show("accepted", n, len(planned))
+        )
+    with phases.phase("Send") as phase:
+        phase.progress.stop()
+        watch(fleet, len(submitted), phases.console)
+    return submitted
+
+
+def judge(
+    lab: Lab, fleet: Fleet, inventory: Path, submitted: dict[str, Submitted], phases: Phases
+) -> Report:
+    """Compares the account with the records."""
+    with phases.phase("Verify what the receivers recorded") as phase:
+        evidence = gather(
+            lab,
+            inventory,
+            submitted,
+            fleet.accounts(),
+            lambda done, total: phase.show("judged", done, total),
+        )
+        differences = compare(evidence)
+        phase.note = f"{len(evidence.sightings):,} messages"
+    return make_report(evidence, differences, phases.elapsed_s, phases.total_s)
