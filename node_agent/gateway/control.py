@@ -21,8 +21,7 @@ from node_agent.local.framing import Deframer, frame
 log = structlog.get_logger(__name__)
 
 _MOST_PEERS = 32
-# A peer that does not read its replies has more than this waiting: it is cut off.
-_MOST_UNREAD_OCTETS = 4 * 1024 * 1024
+_CHUNK_OCTETS = 4096
 _UCRED = struct.Struct("3i")
 
 CarryOut = Callable[[local_pb2.GatewayRequest], local_pb2.GatewayReply]
@@ -70,35 +69,42 @@ class _Peer:
         self._do = do
         self._on_end = on_end
         self._deframer = Deframer()
-        self._unsent = b""
+        self._unsent = bytearray()
         self._over = False
         loop.watch(sock, self._ready)
 
     def _ready(self, _mask: int) -> None:
+        """Serve one chunk of requests, then let the mail have its turn."""
         if self._over:
             return
         try:
             self._flush()
-            while data := self._sock.recv(65536):
-                for message in self._deframer.feed(data):
-                    self._answer(message)
+            # A peer that does not read its replies is not read either.
+            if not self._unsent and self._serve(self._sock.recv(_CHUNK_OCTETS)):
+                self._loop.call_soon(lambda: self._ready(0))
+                return
         except BlockingIOError:
             return
-        except (OSError, Malformed) as error:
-            if isinstance(error, Malformed):
-                log.warning("control peer cut off", error=str(error))
-                self._say(str(error))
-        self._end()
+        except Malformed as error:
+            log.warning("control peer cut off", error=str(error))
+            self._say(str(error))
+            self._end()
+        except OSError:
+            self._end()
 
-    def _answer(self, message: bytes) -> None:
-        try:
-            request = local_pb2.GatewayRequest.FromString(message)
-        except DecodeError as error:
-            raise Malformed(f"{len(message)} octets that are no GatewayRequest") from error
-        self._unsent += frame(self._do(request).SerializeToString())
+    def _serve(self, data: bytes) -> bool:
+        """Answer what is complete; return False at the end of file."""
+        if not data:
+            self._end()
+            return False
+        for message in self._deframer.feed(data):
+            try:
+                request = local_pb2.GatewayRequest.FromString(message)
+            except DecodeError as error:
+                raise Malformed(f"{len(message)} octets that are no GatewayRequest") from error
+            self._unsent += frame(self._do(request).SerializeToString())
         self._flush()
-        if len(self._unsent) > _MOST_UNREAD_OCTETS:
-            raise Malformed("the peer does not read its replies")
+        return True
 
     def _flush(self) -> None:
         while self._unsent:
@@ -106,7 +112,7 @@ class _Peer:
                 sent = self._sock.send(self._unsent)
             except BlockingIOError:
                 return
-            self._unsent = self._unsent[sent:]
+            del self._unsent[:sent]
 
     def _say(self, error: str) -> None:
         self._unsent += frame(local_pb2.GatewayReply(error=error).SerializeToString())
