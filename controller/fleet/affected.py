@@ -65,6 +65,9 @@ def _egresses(change: Change) -> Iterator[str]:
         new = after.egress_id if isinstance(after, MailboxRow) else None
         if old != new:
             yield from (each for each in (old, new) if each is not None)
+    elif change.kind == "egress" and change.action is Action.REMOVE:
+        # It may still be assigned to a node that has not begun to use it.
+        yield change.id
     elif (
         change.action is Action.CHANGE
         and isinstance(before, EgressRow)

@@ -20,6 +20,7 @@ from controller.fleet.rows import FleetRows, MailboxRow
 from controller.fleet.write import write_changes
 from controller.keys.dkim import DkimKeyPair, make_dkim_keys
 from controller.keys.sealing import Sealer, dkim_key_row
+from controller.planner.unplan import unplan
 from controller.store import Store, Transaction, queries
 from controller.store.errors import RowRefused
 
@@ -82,9 +83,10 @@ async def _apply(
         raise _MoreKeysError(needed - keys.keys())
     if not planned.changes and not needed:
         return planned
+    await _raise_generations(tx, planned.changes, wanted)
+    await _plan_anew(tx, planned.changes)
     await write_changes(tx, sealer, planned.changes)
     await _store_keys(tx, sealer, {selector: keys[selector] for selector in sorted(needed)})
-    await _raise_generations(tx, planned.changes, wanted)
     await _audit(tx, planned.changes, sorted(needed), wanted, actor)
     return planned
 
@@ -126,6 +128,23 @@ async def _raise_generations(tx: Transaction, changes: Iterable[Change], wanted:
             egress_ids=sorted(touched.egress_ids),
             node_ids=sorted(touched.node_ids),
         )
+
+
+async def _plan_anew(tx: Transaction, changes: Iterable[Change]) -> None:
+    """Mail of a moved mailbox that no node has yet goes through its new egress."""
+    moved = [change.id for change in changes if _moves(change)]
+    if moved:
+        rows = await tx.fetch_all(_SQL["scheduled_for_mailboxes"], addresses=moved)
+        await unplan(tx, [row["id"] for row in rows], "its mailbox moved to another egress")
+
+
+def _moves(change: Change) -> bool:
+    before, after = change.before, change.after
+    return (
+        isinstance(before, MailboxRow)
+        and isinstance(after, MailboxRow)
+        and before.egress_id != after.egress_id
+    )
 
 
 async def _audit(

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postfleet.v1 import node_pb2_grpc, submission_pb2_grpc
+from postfleet.v1 import fleet_pb2_grpc, node_pb2_grpc, submission_pb2_grpc
 
 from controller.desired.current import CurrentFleet
+from controller.fleet.service import FleetService
 from controller.intake.service import SubmissionService
 from controller.keys.authority import FleetCa
 from controller.keys.sealing import Sealer
@@ -27,11 +28,16 @@ def services(
 ) -> Sequence[tuple[str, Register]]:
     """Full names of the services and what registers each with a server."""
     node = NodeService(store, current, registry, pusher)
+    fleet = FleetService(store, ca, sealer)
     submission = SubmissionService(store)
     return [
         (
             "postfleet.v1.NodeService",
             lambda server: node_pb2_grpc.add_NodeServiceServicer_to_server(node, server),
+        ),
+        (
+            "postfleet.v1.FleetService",
+            lambda server: fleet_pb2_grpc.add_FleetServiceServicer_to_server(fleet, server),
         ),
         (
             "postfleet.v1.SubmissionService",

@@ -14,7 +14,7 @@ SELECT value FROM setting WHERE name = 'fleet'
 SELECT c.id, c.unsubscribe_url, c.unsubscribe_mailto,
        coalesce((SELECT min(m.domain) FROM mailbox AS m WHERE m.client_id = c.id), '') AS domain
 FROM client AS c
-WHERE c.id = ANY(%(ids)s)
+WHERE c.id = ANY(%(ids)s) AND NOT c.retired
 
 -- mailboxes --
 -- Mailboxes by address, with whose they are and the name that stands in From.

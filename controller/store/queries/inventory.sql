@@ -43,14 +43,23 @@ WHERE state IN ('accepted', 'scheduled', 'dispatched', 'queued', 'uncertain')
 GROUP BY client_id, mailbox, egress_id, node_id, on_node
 
 -- holders --
--- Which node has an egress, or has not given it back yet.
-SELECT egress_id, node_id FROM assignment
+-- Which node may be using an egress: it was granted in a term that is not over.
+SELECT a.egress_id, a.node_id
+FROM assignment AS a JOIN lease AS l ON l.node_id = a.node_id
+WHERE a.epoch > 0 AND l.held
 
 -- nodes_in_service --
 -- Nodes that were enrolled and not decommissioned, or whose term is not over.
 SELECT n.id
 FROM node AS n LEFT JOIN lease AS l ON l.node_id = n.id
 WHERE (n.certificate_sha256 IS NOT NULL AND NOT n.decommissioned) OR coalesce(l.held, false)
+
+-- scheduled_for_mailboxes --
+-- Messages for which an egress was chosen that no node has yet, locked.
+SELECT id FROM message
+WHERE state = 'scheduled' AND mailbox = ANY(%(addresses)s)
+ORDER BY id
+FOR UPDATE
 
 -- dkim_keys --
 -- Which keys there are.
@@ -131,6 +140,10 @@ SET address = excluded.address, hostname = excluded.hostname, ssh_port = exclude
 -- remove_mailbox --
 -- Removes a mailbox.
 DELETE FROM mailbox WHERE address = %(id)s
+
+-- withdraw_egress --
+-- Takes an egress from the node that was to have it and never did.
+DELETE FROM assignment WHERE egress_id = %(id)s
 
 -- remove_egress --
 -- Removes an egress that no node has.

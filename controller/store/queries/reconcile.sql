@@ -8,12 +8,14 @@ FROM node AS n LEFT JOIN lease AS l ON l.node_id = n.id
 ORDER BY n.id COLLATE "C"
 
 -- egresses --
--- All egresses with the number of their mailboxes and where they are.
+-- All egresses of the inventory with the number of their mailboxes and where they are. What left it
+-- is being given back and goes nowhere any more.
 SELECT e.id, e.client_id, e.only_node, e.region, e.released_by, e.released_epoch,
        count(m.address) AS mailboxes, a.node_id, a.epoch, a.state
 FROM egress AS e
 LEFT JOIN assignment AS a ON a.egress_id = e.id
 LEFT JOIN mailbox AS m ON m.egress_id = e.id
+WHERE e.state <> 'retired'
 GROUP BY e.id, a.egress_id
 ORDER BY e.id COLLATE "C"
 

@@ -374,6 +374,7 @@ class Mailbox(_message.Message):
     SENT_TODAY_FIELD_NUMBER: _builtins.int
     DAILY_CAP_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     client_id: _builtins.str
     egress_id: _builtins.str
@@ -381,6 +382,9 @@ class Mailbox(_message.Message):
     sent_today: _builtins.int
     daily_cap: _builtins.int
     state: _builtins.str
+    """active, suspended"""
+    reason: _builtins.str
+    """What suspends it: scope, who, why."""
     def __init__(
         self,
         *,
@@ -391,10 +395,11 @@ class Mailbox(_message.Message):
         sent_today: _builtins.int = ...,
         daily_cap: _builtins.int = ...,
         state: _builtins.str = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "daily_cap", b"daily_cap", "egress_id", b"egress_id", "node_id", b"node_id", "sent_today", b"sent_today", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "client_id", b"client_id", "daily_cap", b"daily_cap", "egress_id", b"egress_id", "node_id", b"node_id", "reason", b"reason", "sent_today", b"sent_today", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -452,7 +457,7 @@ class EgressRow(_message.Message):
     used_today: _builtins.int
     daily_cap: _builtins.int
     state: _builtins.str
-    """active, suspended"""
+    """active, suspended; retired: gone from the inventory, not yet given back"""
     reason: _builtins.str
     """stage and reason of the suspension or last bad probe"""
     @_builtins.property

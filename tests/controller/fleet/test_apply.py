@@ -174,12 +174,24 @@ async def test_an_egress_on_a_node_is_given_back_before_it_goes(
     store: Store, database: str
 ) -> None:
     await _apply(store, _wanted(_small()))
-    _rows(database, "INSERT INTO assignment (egress_id, node_id) VALUES ('px004', 'n1')")
+    _rows(database, "INSERT INTO lease (node_id, epoch, held) VALUES ('n1', 1, true)")
+    _rows(database, "INSERT INTO assignment (egress_id, node_id, epoch) VALUES ('px004', 'n1', 1)")
     assert (Action.RETIRE.value, "egress", "px004") in await _apply(store, _wanted(_small(1)))
     assert _rows(database, "SELECT state FROM assignment") == [("releasing",)]
     assert await _apply(store, _wanted(_small(1))) == []
     _rows(database, "DELETE FROM assignment")
     assert await _apply(store, _wanted(_small(1))) == [("remove", "egress", "px004")]
+
+
+async def test_an_egress_that_was_assigned_and_never_granted_goes_at_once(
+    store: Store, database: str
+) -> None:
+    await _apply(store, _wanted(_small()))
+    _rows(database, "INSERT INTO lease (node_id, epoch, held) VALUES ('n1', 1, true)")
+    _rows(database, "INSERT INTO assignment (egress_id, node_id) VALUES ('px004', 'n1')")
+    assert ("remove", "egress", "px004") in await _apply(store, _wanted(_small(1)))
+    assert _rows(database, "SELECT 1 FROM assignment") == []
+    assert _rows(database, "SELECT wanted_generation FROM node WHERE id = 'n1'") == [(2,)]
 
 
 async def test_two_applies_at_once_follow_each_other(store: Store, database: str) -> None:

@@ -1,0 +1,204 @@
+"""What operators order of nodes and suspensions. Each is one transaction with its audit entry.
+
+An order that finds everything as it should be changes nothing and writes no entry. With `dry_run`
+the answer is the same and the transaction is undone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from postfleet.v1 import fleet_pb2
+
+from controller.audit import write_audit
+from controller.fleet import lists
+from controller.fleet.errors import BadRequestError, NotFoundError, RefusedError
+from controller.fleet.pages import clean
+from controller.keys.authority import FleetCa
+from controller.keys.enrolment import sign_node_request
+from controller.leases.watcher import fence_node
+from controller.store import Row, Store, Transaction, queries
+
+_SQL = queries.load("fleet")
+_SCOPES = ("egress", "mailbox", "domain", "client")
+_MOST_REASON = 500
+T = TypeVar("T")
+
+
+async def enrol_node(
+    store: Store, ca: FleetCa, request: fleet_pb2.EnrolNodeRequest, actor: str
+) -> fleet_pb2.EnrolNodeReply:
+    """Signs a node's request; the earlier certificate is not in force any more.
+
+    Raises NotFoundError, RefusedError, RefusedRequestError.
+    """
+
+    async def work(tx: Transaction) -> fleet_pb2.EnrolNodeReply:
+        node = await _lock_node(tx, request.node_id)
+        if node["decommissioned"]:
+            raise RefusedError([
+                f"node {request.node_id} is decommissioned and gets no certificate. To use the "
+                "machine again, take the node out of the inventory, apply, and add it again"
+            ])  # fmt: skip
+        issued = sign_node_request(ca, request.node_id, request.csr_pem)
+        digest = issued.certificate_sha256
+        await tx.execute(_SQL["enrol"], node_id=request.node_id, certificate_sha256=digest)
+        await write_audit(
+            tx,
+            actor=actor,
+            action="enrol-node",
+            subject=f"node/{request.node_id}",
+            evidence={"certificate_sha256": digest.hex()},
+        )
+        return fleet_pb2.EnrolNodeReply(
+            certificate_pem=issued.certificate_pem.decode(), ca_pem=ca.pem.decode()
+        )
+
+    return await store.run(work)
+
+
+async def set_cordon(
+    store: Store, request: fleet_pb2.SetNodeCordonRequest, actor: str
+) -> fleet_pb2.Node:
+    """Closes a node for new egresses, or opens it. Raises NotFoundError, RefusedError."""
+
+    async def work(tx: Transaction) -> fleet_pb2.Node:
+        node = await _lock_node(tx, request.node_id)
+        if node["decommissioned"] and not request.cordoned:
+            raise RefusedError([
+                f"node {request.node_id} is decommissioned and stays closed. To use the machine "
+                "again, take the node out of the inventory, apply, and add it again"
+            ])  # fmt: skip
+        if node["cordoned"] != request.cordoned:
+            cordoned = request.cordoned
+            await tx.execute(_SQL["set_cordoned"], node_id=request.node_id, cordoned=cordoned)
+            await write_audit(
+                tx,
+                actor=actor,
+                action="cordon-node" if cordoned else "uncordon-node",
+                subject=f"node/{request.node_id}",
+            )
+        return await _node(tx, request.node_id)
+
+    return await _run(store, work, request.dry_run)
+
+
+async def decommission(
+    store: Store, request: fleet_pb2.DecommissionNodeRequest, actor: str
+) -> fleet_pb2.Node:
+    """Takes a node out of service: it gives everything back, or, `fenced`, has lost it already.
+
+    Raises NotFoundError, BadRequestError.
+    """
+    reason = _reason(request.reason)
+
+    async def work(tx: Transaction) -> fleet_pb2.Node:
+        node = await _lock_node(tx, request.node_id)
+        if not node["decommissioned"]:
+            await tx.execute(_SQL["decommission"], node_id=request.node_id)
+            await write_audit(
+                tx,
+                actor=actor,
+                action="decommission-node",
+                subject=f"node/{request.node_id}",
+                reason=reason,
+                evidence={"fenced": request.fenced},
+            )
+        if request.fenced:
+            attested = f"attested to be off: {reason}" if reason else "attested to be off"
+            await fence_node(tx, request.node_id, actor, attested)
+            await tx.execute(_SQL["revoke_certificate"], node_id=request.node_id)
+        return await _node(tx, request.node_id)
+
+    return await _run(store, work, request.dry_run)
+
+
+async def set_suspension(
+    store: Store, request: fleet_pb2.SetSuspensionRequest, actor: str
+) -> fleet_pb2.SetSuspensionReply:
+    """Stops something, or lifts what an operator stopped. Raises NotFoundError, BadRequestError."""
+    subject = clean(request.subject, "subject")
+    if request.scope not in _SCOPES:
+        raise BadRequestError(f"scope: {request.scope!r}; there are {', '.join(_SCOPES)}")
+    reason, until = _reason(request.reason), _until(request)
+    if request.suspended and not reason:
+        raise BadRequestError("reason: a suspension needs one; it is what others will read")
+
+    async def work(tx: Transaction) -> fleet_pb2.SetSuspensionReply:
+        if not await tx.fetch_value(_SQL["subject_exists"], scope=request.scope, id=subject):
+            raise NotFoundError(f"there is no {request.scope} {subject!r} in the fleet")
+        named = {"scope": request.scope, "subject": subject}
+        if request.suspended:
+            changed = await tx.fetch_optional(_SQL["suspend"], **named, reason=reason, until=until)
+        else:
+            changed = await tx.fetch_optional(_SQL["release"], **named)
+        if changed:
+            await write_audit(
+                tx,
+                actor=actor,
+                action=f"{'suspend' if request.suspended else 'release'}-{request.scope}",
+                subject=f"{request.scope}/{subject}",
+                reason=reason,
+                evidence={"until": until.isoformat()} if until else {},
+            )
+        others = await tx.fetch_all(_SQL["others_suspensions"], **named)
+        return fleet_pb2.SetSuspensionReply(
+            changed=changed is not None,
+            remaining=[
+                ": ".join(filter(None, (row["source"], row["stage"], row["reason"])))
+                for row in others
+            ],
+        )
+
+    return await _run(store, work, request.dry_run)
+
+
+def _until(request: fleet_pb2.SetSuspensionRequest) -> datetime | None:
+    if not request.HasField("until"):
+        return None
+    try:
+        until = request.until.ToDatetime(UTC)
+    except (ValueError, OverflowError):
+        raise BadRequestError("until: not a time") from None
+    if until <= datetime.now(UTC):
+        raise BadRequestError(f"until: {until.isoformat()} is not in the future")
+    return until
+
+
+def _reason(text: str) -> str:
+    if len(text) > _MOST_REASON or not text.isprintable():
+        raise BadRequestError(f"reason: one line of at most {_MOST_REASON} characters")
+    return text
+
+
+class _UndoError(Exception):
+    """Carries a dry run's answer out of the transaction that it undoes."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__("dry run")
+        self.answer = answer
+
+
+async def _run(store: Store, work: Callable[[Transaction], Awaitable[T]], dry_run: bool) -> T:
+    async def undone(tx: Transaction) -> T:
+        raise _UndoError(await work(tx))
+
+    try:
+        return await store.run(undone if dry_run else work)
+    except _UndoError as undo:
+        return undo.answer  # type: ignore[return-value]
+
+
+async def _lock_node(tx: Transaction, node_id: str) -> Row:
+    row = await tx.fetch_optional(_SQL["lock_node"], node_id=clean(node_id, "node_id"))
+    if row is None:
+        raise NotFoundError(
+            f"there is no node {node_id!r} in the fleet; `postfleet node list` shows them"
+        )
+    return row
+
+
+async def _node(tx: Transaction, node_id: str) -> fleet_pb2.Node:
+    return (await lists.nodes(tx, fleet_pb2.ListRequest(id=node_id))).nodes[0]
