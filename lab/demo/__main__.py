@@ -29,7 +29,7 @@ from lab.demo.report import print_report, write_json
 from lab.demo.run import boot, build_fleet, judge, plan_letters, send
 from lab.errors import LabError
 from lab.lab import Lab
-from lab.settings import CHECKOUT
+from lab.settings import CHECKOUT, state_directory
 
 _HOLDS, _DIFFERS, _FAILED, _INTERRUPTED = 0, 1, 2, 130
 
@@ -58,9 +58,13 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _demonstrate(options: Options, phases: Phases) -> int:
-    lab = boot(options, phases)
-    code = _FAILED
+    if (state_directory(options.name) / "lab.json").exists():
+        raise DemoError(
+            f"lab {options.name} is up already; ./run lab down --name {options.name} removes it"
+        )
+    lab, code = None, _FAILED
     try:
+        lab = boot(options, phases)
         fleet, inventory = build_fleet(lab, options, phases)
         submitted = send(fleet, plan_letters(options, inventory), phases)
         report = judge(lab, fleet, inventory, submitted, phases)
@@ -72,11 +76,11 @@ def _demonstrate(options: Options, phases: Phases) -> int:
         if options.keep:
             _say_what_next(lab, fleet, phases.console)
     finally:
-        if code != _HOLDS:
+        if code != _HOLDS and lab is not None:
             _keep_logs(lab, phases.console)
         if not options.keep:
             with phases.phase("Take everything down"):
-                lab.down()
+                Lab.remove(options.name)
     return code
 
 

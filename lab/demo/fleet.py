@@ -28,10 +28,13 @@ RPC_PORT, ECHO_PORT, METRICS_PORT = 7443, 7444, 9600
 _START_TIMEOUT_S = 90.0
 _CALL_TIMEOUT_S = 60.0
 _PAGE_SIZE = 5_000
-# Messages of 3 MiB and pages of thousands of rows.
+# Messages of 3 MiB and pages of thousands of rows; asked again soon while the server starts.
 _OPTIONS = [
     ("grpc.max_receive_message_length", 64 << 20),
     ("grpc.max_send_message_length", 8 << 20),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
 

@@ -60,11 +60,15 @@ def provision(
         ) as process,
     ):
         assert process.stdout is not None
-        for text in process.stdout:
-            kept.write(text)
-            kept.flush()
-            lines.append(text.rstrip())
-            line(text.rstrip())
+        try:
+            for text in process.stdout:
+                kept.write(text)
+                kept.flush()
+                lines.append(text.rstrip())
+                line(text.rstrip())
+        except BaseException:
+            process.terminate()
+            raise
     if process.returncode != 0:
         end = "\n".join(lines[-_SHOWN_LINES:])
         raise DemoError(
