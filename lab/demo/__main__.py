@@ -21,6 +21,7 @@ import sys
 from rich.console import Console
 from rich.markup import escape
 
+from lab.demo.errors import DemoError
 from lab.demo.fleet import Fleet
 from lab.demo.options import Options, parse
 from lab.demo.phases import Phases

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -29,11 +30,17 @@ class Phase:
     tasks: dict[str, TaskID] = field(default_factory=dict)
     note: str = ""
 
-    def show(self, what: str, done: int, total: int | None) -> None:
-        """How far a part of the phase is; `total` None: nobody knows how long it takes."""
+    def show(self, what: str, done: int, total: int | None, doing: str = "") -> None:
+        """How far a part of the phase is; `total` None: nobody knows how long it takes.
+
+        `doing` is what it is at just now.
+        """
         if what not in self.tasks:
             self.tasks[what] = self.progress.add_task(what, total=total)
-        self.progress.update(self.tasks[what], completed=done, total=total)
+        text = f"{what}  {doing}" if doing else what
+        self.progress.update(
+            self.tasks[what], completed=done, total=total, description=escape(text)
+        )
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,7 +67,15 @@ def build_fleet(lab: Lab, options: Options, phases: Phases) -> tuple[Fleet, Path
         messages = lab.dns.publisher.publish(records)
         phase.note = f"{len(records):,} records in {messages} updates"
     with phases.phase(f"Provision {options.nodes} nodes over ssh (fab provision)") as phase:
-        provision(lab, fleet, inventory, lambda line: phase.show(line[:70] or " ", 0, None))
+        steps = Counter[str]()
+
+        def step(line: str) -> None:
+            node, _, doing = line.partition(" ")
+            if node in lab.nodes:
+                steps[node] += 1
+                phase.show(node, steps[node], None, " ".join(doing.split())[:60])
+
+        provision(lab, fleet, inventory, step)
     with phases.phase("Assign shards") as phase:
         wait_for_shards(fleet, options, phase.show)
     return fleet, inventory
