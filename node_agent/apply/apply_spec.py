@@ -44,7 +44,7 @@ def apply_spec(message: spec_pb2.NodeSpec, own_node_id: str | None, layout: Layo
         )
     rendered = render(spec, message.SerializeToString(deterministic=True), layout)
     if before and holds(before, rendered) and not swap.fix_links(layout):
-        services.establish_network()
+        services.reload(services.NOTHING_CHANGED, spec.generation, layout)
         return False
     staged = stage(rendered, spec.generation, layout)
     try:

@@ -77,5 +77,6 @@ class Layout:
             self.root / "etc/postfix/main.cf": "postfix/main.cf",
             self.root / "etc/postfix/master.cf": "postfix/master.cf",
             self.home / "gateway/egresses.json": "gateway/egresses.json",
+            self.root / "etc/logrotate.d/postfleet": "logrotate",
             self.home / "applied.spec": "applied.spec",
         }

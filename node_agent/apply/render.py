@@ -52,6 +52,7 @@ def render(spec: NodeSpec, applied_spec: bytes, layout: Layout) -> Rendered:
     files["gateway/egresses.json"] = RenderedFile(
         to_json(_gateway_config(spec)).encode(), 0o640, names.GATEWAY_USER
     )
+    files["logrotate"] = RenderedFile(_template("logrotate", spec, layout))
     files["applied.spec"] = RenderedFile(applied_spec, 0o600)
     return files
 
@@ -59,11 +60,6 @@ def render(spec: NodeSpec, applied_spec: bytes, layout: Layout) -> Rendered:
 def render_nftables(layout: Layout) -> bytes:
     """Return the firewall rules; they depend on no spec."""
     return _template("nftables.conf", None, layout)
-
-
-def render_logrotate(layout: Layout) -> bytes:
-    """Return logrotate's file for the mail log; it depends on no spec."""
-    return _template("logrotate", None, layout)
 
 
 def _template(name: str, spec: NodeSpec | None, layout: Layout) -> bytes:

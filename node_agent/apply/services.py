@@ -1,4 +1,4 @@
-"""Lets the services take a new generation: each only where its files changed, in a safe order.
+"""Lets the services run a generation: each reloaded only where its files changed, in a safe order.
 
 gateway first (it refuses what it does not know yet), then opendkim (a sender that Postfix accepts
 must already have its key), Postfix last. opendkim is restarted, not reloaded: a reload would leave
@@ -36,16 +36,24 @@ class Changes:
     postfix: bool
 
 
+NOTHING_CHANGED = Changes(gateway=False, opendkim=False, postfix=False)
+
+
 def reload(changes: Changes, generation: int, layout: Layout) -> None:
-    """Make the services run what `current` shows. Raises ReloadFailed naming one that did not."""
+    """Make the services run what `current` shows; start those that do not run.
+
+    Raises ReloadFailed naming the first that did not.
+    """
     establish_network()
     mail_log.provide(layout)
     if changes.gateway:
         _reload_gateway(generation)
-    if changes.opendkim:
-        _must(run(_SYSTEMCTL, "restart", "opendkim.service"))
-        _until(layout.opendkim_socket.is_socket, f"opendkim made no {layout.opendkim_socket}")
-    if changes.postfix:
+    _must(run(_SYSTEMCTL, "restart" if changes.opendkim else "start", "opendkim.service"))
+    _until(layout.opendkim_socket.is_socket, f"opendkim made no {layout.opendkim_socket}")
+    if not run("/usr/sbin/postfix", "status").ok:
+        # Not "start": on Debian 12 the unit may be active while the daemons are not.
+        _must(run(_SYSTEMCTL, "restart", postfix_unit()))
+    elif changes.postfix:
         _reload_postfix(layout)
 
 
@@ -91,13 +99,8 @@ def _reload_gateway(generation: int) -> None:
 
 
 def _reload_postfix(layout: Layout) -> None:
-    unit = postfix_unit()
-    if not run("/usr/sbin/postfix", "status").ok:
-        # On Debian 12 the shell unit may be active while the daemons are not.
-        _must(run(_SYSTEMCTL, "restart", unit))
-        return
     offset = mail_log.size(layout.mail_log)
-    _must(run(_SYSTEMCTL, "reload", unit))
+    _must(run(_SYSTEMCTL, "reload", postfix_unit()))
     _until(
         lambda: "reload -- version" in mail_log.added_since(layout.mail_log, offset),
         f"Postfix logged no reload in {layout.mail_log}",
