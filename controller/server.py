@@ -26,6 +26,8 @@ from controller.loops.cycle import run_forever
 from controller.loops.dispatch import Dispatcher
 from controller.loops.leader import Loop, lead
 from controller.loops.reconcile import Reconciler
+from controller.loops.sweeper import Sweeper
+from controller.planner.cycle import Planner
 from controller.postgres import EmbeddedServer
 from controller.serving.fleet_keys import check_fleet_keys
 from controller.serving.http import MetricsServer
@@ -129,7 +131,15 @@ def _local_loops(
 
 def _elected_loops(settings: RunSettings, store: Store) -> list[Loop]:
     reconciler = Reconciler(store, join_grace_s=settings.join_grace_s)
-    return [lambda: run_forever("reconcile", reconciler.run_cycle, every_s=0.5)]
+    planner = Planner(store)
+    sweeper = Sweeper(store)
+    return [
+        lambda: run_forever("reconcile", reconciler.run_cycle, every_s=0.5),
+        lambda: run_forever(
+            "planner", planner.run_cycle, every_s=0.2, is_busy=lambda: planner.is_busy
+        ),
+        lambda: run_forever("sweeper", sweeper.run_cycle, every_s=5.0),
+    ]
 
 
 async def _open_side_doors(

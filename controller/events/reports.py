@@ -14,6 +14,7 @@ from postfleet.v1 import node_pb2
 
 from controller.events.fold import KINDS, Outcome, Told, fold
 from controller.message_life import State
+from controller.planner.ledger import refund
 from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("events")
@@ -42,6 +43,9 @@ async def _record(
     rows = await tx.fetch_all(_SQL["messages"], node_id=node_id, ids=sorted(by_message))
     outcomes = [fold(_told(row), by_message[row["id"]]) for row in rows]
     changed = [outcome for outcome in outcomes if outcome.changed]
+    refunded = [outcome.message.id for outcome in outcomes if outcome.refund]
+    if refunded:
+        await refund(tx, refunded)
     if changed:
         await tx.execute(_SQL["change"], **_changes(changed))
     return new

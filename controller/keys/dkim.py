@@ -10,7 +10,7 @@ import base64
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -28,7 +28,7 @@ class DkimKeyPair:
     """A key pair. `private_pem`: PKCS#8 PEM, secret; `public_b64`: what stands in p= (RFC 6376)."""
 
     domain: str
-    private_pem: str
+    private_pem: str = field(repr=False)
     public_b64: str
 
 

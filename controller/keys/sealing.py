@@ -10,7 +10,7 @@ does not open. The key never enters the database; a database dump alone reveals 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -38,7 +38,7 @@ def dkim_key_row(domain: str, selector: str) -> str:
 class Sealer:
     """Seals and opens. `row` says which row a value stands in, by one of the functions above."""
 
-    key: bytes
+    key: bytes = field(repr=False)
 
     def seal(self, secret: bytes, row: str) -> bytes:
         """Another result each time, also for the same secret: compare opened values only."""

@@ -14,6 +14,7 @@ from controller.leases.observer import LeaseRow, Observer, TermOver
 from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("leases")
+_DISPATCH = queries.load("dispatch")
 ACTOR = "controller/leases"
 
 
@@ -60,6 +61,11 @@ async def free_everything(
     freed = await tx.fetch_all(_SQL["free_assignments"], node_id=node_id)
     egress_ids = sorted(row["egress_id"] for row in freed)
     await tx.execute(_SQL["mark_lost"], node_id=node_id)
+    await tx.execute(
+        _DISPATCH["say_why_waiting"],
+        node_id=node_id,
+        reason=f"it is on node {node_id}, whose term is over: it waits for the node's report",
+    )
     await write_audit(
         tx,
         actor=actor,

@@ -16,7 +16,8 @@ _log = structlog.get_logger(__name__)
 
 CYCLE_SECONDS = Histogram(
     "postfleet_controller_loop_seconds",
-    "How long one cycle of a loop took, by loop: planner, reconcile, dispatch, pusher, settings.",
+    "How long one cycle of a loop took, by loop: planner, reconcile, sweeper, "
+    "dispatch, pusher, settings.",
     ["loop"],
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
     registry=REGISTRY,
@@ -40,7 +41,7 @@ async def run_forever(
     """Calls `cycle` every `every_s` seconds, at once again while `is_busy()`.
 
     A cycle that fails is logged and tried again after a growing pause: no loop ends because of one
-    bad row or a database that restarts. A sentence is logged where it differs from the last one.
+    bad row or a database that restarts. A sentence that differs from the last one is logged.
     """
     said, pause_s = "", every_s
     while True:
@@ -58,7 +59,7 @@ async def run_forever(
         else:
             pause_s = 0.0 if is_busy() else every_s
             if sentence != said:
-                _log.info("cycle", loop=name, did=sentence)
+                _log.debug("cycle", loop=name, did=sentence)
             said = sentence
         CYCLE_SECONDS.labels(name).observe(time.monotonic() - began_s)
         await asyncio.sleep(pause_s)

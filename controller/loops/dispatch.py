@@ -13,6 +13,7 @@ from prometheus_client import Counter
 
 from controller.desired.current import CurrentFleet
 from controller.metrics import REGISTRY
+from controller.planner.ledger import refund
 from controller.sessions import metrics as session_metrics
 from controller.sessions.registry import Registry
 from controller.store import Row, Store, Transaction, queries
@@ -70,6 +71,10 @@ class Dispatcher:
 
     async def _claim(self, **asked: list[object]) -> list[Row]:
         async def work(tx: Transaction) -> list[Row]:
-            return await tx.fetch_all(_SQL["claim"], horizon_s=self._current.horizon_s, **asked)
+            rows = await tx.fetch_all(_SQL["claim"], horizon_s=self._current.horizon_s, **asked)
+            suppressed = [row["id"] for row in rows if row["state"] == "suppressed"]
+            if suppressed:
+                await refund(tx, suppressed)
+            return rows
 
         return await self._store.run(work)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+import structlog
 from prometheus_client import Gauge
 
 from controller.audit import write_audit
@@ -19,8 +20,8 @@ from controller.metrics import REGISTRY
 from controller.placement import Move, Plan, Policy, place
 from controller.store import Row, Store, Transaction, queries
 
+_log = structlog.get_logger(__name__)
 _SQL = queries.load("reconcile")
-_LEASES = queries.load("leases")
 _RELEASES = queries.load("releases")
 ACTOR = "controller/reconcile"
 # How long a node that is in the inventory and never connected is counted on.
@@ -59,14 +60,17 @@ class Reconciler:
             words.append(f"moved {len(plan.moves)} egresses")
         if plan.left_out:
             words.append(f"{len(plan.left_out)} egresses fit nowhere")
+        if words:
+            _log.info("reconciled", did=", ".join(words))
         return ", ".join(words) or "everything is where it should be"
 
     async def _place(self, tx: Transaction) -> Plan:
         nodes = await tx.fetch_all(_SQL["nodes"])
+        await _withdraw_idle(tx)
         egresses = await tx.fetch_all(_SQL["egresses"])
         plan = place(build_snapshot(nodes, egresses, self._awaited(nodes)), Policy())
         if plan.moves:
-            await _carry_out(tx, plan, nodes, egresses)
+            await _carry_out(tx, plan, egresses)
         await self._report_left_out(tx, plan)
         return plan
 
@@ -92,7 +96,7 @@ class Reconciler:
         self._left_out = left_out
 
 
-async def _carry_out(tx: Transaction, plan: Plan, nodes: list[Row], egresses: list[Row]) -> None:
+async def _carry_out(tx: Transaction, plan: Plan, egresses: list[Row]) -> None:
     rows = {egress["id"]: egress for egress in egresses}
     touched = {n for move in plan.moves for n in (move.from_node, move.to_node) if n}
     await tx.fetch_all(_SQL["lock_leases"], node_ids=sorted(touched))
@@ -109,7 +113,12 @@ async def _carry_out(tx: Transaction, plan: Plan, nodes: list[Row], egresses: li
     ]
     assigned = await _apply(tx, "assign", free, from_node=False)
     changed |= {row["node_id"]: "assign" for row in assigned}
-    await _begin_terms(tx, assigned, rows, nodes)
+    if assigned:
+        await tx.execute(
+            _SQL["begin_terms_for_returned"],
+            egress_ids=[row["egress_id"] for row in assigned],
+            node_ids=[row["node_id"] for row in assigned],
+        )
     if changed:
         await tx.execute(_RELEASES["raise_generation"], node_ids=sorted(changed))
 
@@ -137,16 +146,9 @@ async def _apply(tx: Transaction, action: str, moves: list[Move], *, from_node: 
     return done
 
 
-async def _begin_terms(
-    tx: Transaction, assigned: list[Row], egresses: dict[str, Row], nodes: list[Row]
-) -> None:
-    """A node that gets back what it released in this very term needs a later term for it."""
-    epochs = {node["id"]: node["epoch"] for node in nodes}
-    again = {
-        row["node_id"]
-        for row in assigned
-        if egresses[row["egress_id"]]["released_by"] == row["node_id"]
-        and egresses[row["egress_id"]]["released_epoch"] == epochs[row["node_id"]]
-    }
-    if again:
-        await tx.execute(_LEASES["next_term"], node_ids=sorted(again))
+async def _withdraw_idle(tx: Transaction) -> None:
+    freed = await tx.fetch_all(_SQL["withdraw_idle"])
+    if freed:
+        await tx.execute(
+            _RELEASES["raise_generation"], node_ids=sorted({row["node_id"] for row in freed})
+        )

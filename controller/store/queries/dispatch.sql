@@ -102,3 +102,11 @@ RETURNING id
 -- The node's term is over; its messages wait for it, because it may have sent them.
 UPDATE message SET reason = %(reason)s
 WHERE node_id = %(node_id)s AND state IN ('dispatched', 'queued')
+
+-- moved_away --
+-- Planned messages whose mailbox sends through another egress by now; locked.
+SELECT m.id FROM message AS m JOIN mailbox AS b ON b.address = m.mailbox
+WHERE m.state = 'scheduled' AND b.egress_id <> m.egress_id
+ORDER BY m.id
+LIMIT %(limit)s
+FOR UPDATE OF m SKIP LOCKED

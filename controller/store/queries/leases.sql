@@ -52,11 +52,6 @@ UPDATE lease SET epoch = epoch + 1, held = false
 WHERE node_id = %(node_id)s AND held
 RETURNING epoch - 1 AS epoch
 
--- next_term --
--- Begins a later term of the same node without ending its right: so that its gateway opens an
--- egress again which it gave back in the term before.
-UPDATE lease SET epoch = epoch + 1 WHERE node_id = ANY(%(node_ids)s)
-
 -- free_assignments --
 -- Takes all egresses from a node whose term is over; gives them.
 DELETE FROM assignment WHERE node_id = %(node_id)s RETURNING egress_id

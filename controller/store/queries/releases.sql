@@ -7,7 +7,9 @@ RETURNING egress_id
 
 -- remember_release --
 -- In this term the node's gateway keeps the egress closed.
-UPDATE egress SET released_by = %(node_id)s, released_epoch = %(epoch)s WHERE id = %(egress_id)s
+INSERT INTO given_back (node_id, egress_id, epoch)
+VALUES (%(node_id)s, %(egress_id)s, %(epoch)s)
+ON CONFLICT (node_id, egress_id) DO UPDATE SET epoch = excluded.epoch
 
 -- raise_generation --
 -- What these nodes should run has changed.

@@ -1,0 +1,216 @@
+"""A simulated agent: a whole node in one object, speaking NodeService.Session over real mTLS.
+
+It keeps the node's half of every rule: stores before it acknowledges, hands over only what its
+lease covers, reports until acknowledged, dials again when the stream breaks. `handed_over` counts
+how often each message went out: the witness of "never twice".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import grpc
+from postfleet.v1 import node_pb2, node_pb2_grpc
+
+from controller.keys.authority import SERVER_NAME, Issued
+
+_OPTIONS = [
+    ("grpc.ssl_target_name_override", SERVER_NAME),
+    ("grpc.max_receive_message_length", 128 * 1024 * 1024),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 200),
+]
+
+
+def channel(target: str, ca_pem: bytes, issued: Issued) -> grpc.aio.Channel:
+    """A connection with a client certificate."""
+    credentials = grpc.ssl_channel_credentials(ca_pem, issued.key_pem, issued.certificate_pem)
+    return grpc.aio.secure_channel(target, credentials, options=_OPTIONS)
+
+
+class SimulatedAgent:
+    """A node. `run` keeps a session open for ever; state survives sessions, as a disk would."""
+
+    def __init__(self, node_id: str, target: str, ca_pem: bytes, issued: Issued) -> None:
+        self.node_id = node_id
+        self.target = target
+        self._ca_pem = ca_pem
+        self._issued = issued
+        self.boot_id = uuid.uuid4().hex
+        self.spool_id = uuid.uuid4().hex
+        self.spec: object | None = None
+        self.running_generation = 0
+        self.mailboxes: dict[str, str] = {}
+        self.epoch = 0
+        self.granted: frozenset[str] = frozenset()
+        self.trusted_until_s = 0.0
+        self.spool: dict[str, node_pb2.DispatchedMessage] = {}
+        self.done: set[str] = set()
+        self.handed_over: Counter[str] = Counter()
+        self.events: list[node_pb2.MessageEvent] = []
+        self.next_seq = 1
+        self.suspensions: list[node_pb2.Suspension] = []
+        self.sessions = 0
+        self.grants: list[node_pb2.LeaseGrant] = []
+        self.refusals: list[tuple[str, str]] = []
+        # Knobs.
+        self.refuse_specs = False
+        self.hand_over = True
+        self.answer_dispatch = True
+        self.code: grpc.StatusCode | None = None
+        self.details = ""
+        self._out: asyncio.Queue[node_pb2.NodeMessage] = asyncio.Queue()
+        self._sent_at: dict[int, float] = {}
+        self._ttl = (0.0, 0.0)
+
+    async def run(self, *, again: bool = True) -> None:
+        """Dials until cancelled (or once)."""
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                await self.one_session()
+            if not again:
+                return
+            await asyncio.sleep(0.1)
+
+    async def one_session(self) -> None:
+        """One session until it ends; `code` and `details` say how."""
+        self._out = asyncio.Queue()
+        self._sent_at.clear()
+        async with channel(self.target, self._ca_pem, self._issued) as link:
+            call = node_pb2_grpc.NodeServiceStub(link).Session(self._requests())
+            self.sessions += 1
+            try:
+                async for message in call:
+                    self._take(message)
+                self.code = await call.code()
+            except grpc.aio.AioRpcError as error:
+                self.code, self.details = error.code(), error.details() or ""
+                raise
+            finally:
+                call.cancel()
+
+    async def _requests(self) -> AsyncIterator[node_pb2.NodeMessage]:
+        hello = node_pb2.Hello(
+            node_id=self.node_id, agent_version="test", boot_id=self.boot_id,
+            spool_id=self.spool_id, running_generation=self.running_generation,
+        )  # fmt: skip
+        yield node_pb2.NodeMessage(hello=hello)
+        if self.events:
+            yield self._report(self.events)
+        seq = 0
+        while True:
+            seq += 1
+            self._sent_at[seq] = time.monotonic()
+            load = node_pb2.NodeLoad(spooled=len(self.spool) - len(self.done))
+            yield node_pb2.NodeMessage(
+                heartbeat=node_pb2.Heartbeat(
+                    seq=seq, running_generation=self.running_generation, load=load
+                )
+            )
+            until = time.monotonic() + 0.2
+            while (left := until - time.monotonic()) > 0:
+                with contextlib.suppress(TimeoutError):
+                    yield await asyncio.wait_for(self._out.get(), left)
+                self._hand_over()
+
+    def _report(self, events: list[node_pb2.MessageEvent]) -> node_pb2.NodeMessage:
+        return node_pb2.NodeMessage(
+            event_report=node_pb2.EventReport(spool_id=self.spool_id, events=events)
+        )
+
+    def put(self, **body: object) -> None:
+        """Says something to the controller."""
+        self._out.put_nowait(node_pb2.NodeMessage(**body))  # type: ignore[arg-type]
+
+    def _take(self, message: node_pb2.ControllerMessage) -> None:
+        kind = message.WhichOneof("body")
+        if kind == "lease_grant":
+            self._granted(message.lease_grant)
+        elif kind == "spec":
+            self._apply(message.spec)
+        elif kind == "dispatch":
+            self._store(message.dispatch)
+        elif kind == "event_ack":
+            up_to = message.event_ack.up_to_seq
+            self.events = [event for event in self.events if event.seq > up_to]
+        elif kind == "suspensions":
+            self.suspensions = list(message.suspensions.suspensions)
+        elif kind == "release":
+            self._release(message.release)
+
+    def _granted(self, grant: node_pb2.LeaseGrant) -> None:
+        self.grants.append(grant)
+        sent = self._sent_at.get(grant.heartbeat_seq)
+        if sent is None or grant.epoch < self.epoch:
+            return
+        self.epoch, self.granted = grant.epoch, frozenset(grant.egress_ids)
+        self.trusted_until_s = sent + (grant.ttl_ms - grant.margin_ms) / 1000
+
+    def _apply(self, spec: object) -> None:
+        if not self.refuse_specs:
+            self.spec = spec
+            self.running_generation = spec.generation  # type: ignore[attr-defined]
+            self.mailboxes = {
+                box: egress.id
+                for egress in spec.egresses  # type: ignore[attr-defined]
+                for box in egress.mailboxes
+            }
+        self.put(
+            spec_result=node_pb2.SpecResult(
+                generation=spec.generation,  # type: ignore[attr-defined]
+                running_generation=self.running_generation,
+                applied=not self.refuse_specs,
+                stage="render" if self.refuse_specs else "",
+                error="no" if self.refuse_specs else "",
+            )
+        )
+
+    def _store(self, dispatch: node_pb2.Dispatch) -> None:
+        result = node_pb2.DispatchResult()
+        for message in dispatch.messages:
+            if message.message_id in self.spool:
+                result.stored.append(message.message_id)
+            elif message.epoch != self.epoch:
+                result.refused.add(message_id=message.message_id, code="stale-epoch")
+            elif self.mailboxes.get(message.mailbox) != message.egress_id:
+                result.refused.add(message_id=message.message_id, code="unknown-egress")
+            else:
+                self.spool[message.message_id] = message
+                result.stored.append(message.message_id)
+        self.refusals += [(item.message_id, item.code) for item in result.refused]
+        if self.answer_dispatch:
+            self.put(dispatch_result=result)
+
+    def _release(self, release: node_pb2.Release) -> None:
+        self.granted -= set(release.egress_ids)
+        for egress_id in release.egress_ids:
+            self.put(
+                release_result=node_pb2.ReleaseResult(
+                    egress_id=egress_id, epoch=release.epoch, released=True
+                )
+            )
+
+    def event(self, message_id: str, kind: node_pb2.EventKind, **fields: str) -> None:
+        """Something happened to a message; reported until acknowledged."""
+        event = node_pb2.MessageEvent(seq=self.next_seq, message_id=message_id, kind=kind, **fields)
+        event.at.GetCurrentTime()
+        self.next_seq += 1
+        self.events.append(event)
+
+    def _hand_over(self) -> None:
+        if not self.hand_over or time.monotonic() >= self.trusted_until_s:
+            return
+        begin = len(self.events)
+        for id, message in self.spool.items():
+            if id not in self.done and message.egress_id in self.granted:
+                self.done.add(id)
+                self.handed_over[id] += 1
+                self.event(id, node_pb2.EVENT_KIND_QUEUED, queue_id="4ABC")
+                self.event(id, node_pb2.EVENT_KIND_SENT, reason="250 2.0.0 OK", dsn="2.0.0")
+        if len(self.events) > begin:
+            self._out.put_nowait(self._report(self.events[begin:]))
