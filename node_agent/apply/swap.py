@@ -90,11 +90,14 @@ def revert(swap: Swap, layout: Layout) -> None:
 
 def keep_failed(directory: Path, layout: Layout) -> None:
     """Keep a generation that could not be applied for the post-mortem; only the last one."""
+    if not directory.is_dir():
+        return
+    kept = directory.with_name(FAILED + directory.name)
+    directory.rename(kept)
+    durable.sync(layout.generations)
     for older in layout.generations.glob(f"{FAILED}*"):
-        durable.remove(older)
-    if directory.is_dir():
-        directory.rename(directory.with_name(FAILED + directory.name))
-        durable.sync(layout.generations)
+        if older != kept:
+            durable.remove(older)
 
 
 def interrupted(layout: Layout) -> Swap | None:
