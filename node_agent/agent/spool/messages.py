@@ -101,12 +101,13 @@ def mark_handing(
 def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> Step | None:
     """Write down what `fact` does to the message and the event it makes; None: no such message."""
     row = db.execute(
-        "SELECT state, queue_id, egress_id, local_stage, local_seq FROM message WHERE id = ?",
+        "SELECT state, queue_id, egress_id, local_stage, local_seq, epoch FROM message "
+        "WHERE id = ?",
         (message_id,),
     ).fetchone()
     if row is None:
         return None
-    state, queue_id, egress_id, local_stage, local_seq = row
+    state, queue_id, egress_id, local_stage, local_seq, epoch = row
     result = step(State(state), queue_id, fact)
     if fact.queue_id and result.state not in FINAL and not result.doubled:
         queue_id = fact.queue_id
@@ -116,7 +117,7 @@ def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> S
             # The gateway said the same before and the controller has not even heard that: an
             # outage would fill the outbox with attempts that never reached a receiver.
             return result
-        seq = outbox.append(db, _event(message_id, queue_id, egress_id, result.event, fact))
+        seq = outbox.append(db, _event(message_id, queue_id, egress_id, epoch, result.event, fact))
         local_stage, local_seq = fact.gateway_stage, seq if fact.gateway_stage else 0
     db.execute(
         "UPDATE message SET state = ?, queue_id = ?, local_stage = ?, local_seq = ?, "
@@ -175,6 +176,7 @@ def _event(
     message_id: str,
     queue_id: str,
     egress_id: str,
+    epoch: int,
     kind: node_pb2.EventKind.ValueType,
     fact: Fact,
 ) -> node_pb2.MessageEvent:
@@ -191,4 +193,5 @@ def _event(
         reason=fact.reason,
         gateway_stage=fact.gateway_stage,
         log_line=fact.log_line,
+        epoch=epoch,
     )

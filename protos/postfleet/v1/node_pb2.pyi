@@ -553,6 +553,7 @@ class MessageEvent(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     GATEWAY_STAGE_FIELD_NUMBER: _builtins.int
     LOG_LINE_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Rises within a spool, without holes."""
     message_id: _builtins.str
@@ -572,6 +573,10 @@ class MessageEvent(_message.Message):
     """
     log_line: _builtins.str
     """The evidence, as it stands in the log."""
+    epoch: _builtins.int
+    """The term for which the message was dispatched to this node. A RETURNED of an earlier term does
+    not return a message that was dispatched again since. 0: not said.
+    """
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -588,10 +593,11 @@ class MessageEvent(_message.Message):
         reason: _builtins.str = ...,
         gateway_stage: _builtins.str = ...,
         log_line: _builtins.str = ...,
+        epoch: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "dsn", b"dsn", "egress_id", b"egress_id", "gateway_stage", b"gateway_stage", "kind", b"kind", "log_line", b"log_line", "message_id", b"message_id", "queue_id", b"queue_id", "reason", b"reason", "relay", b"relay", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "dsn", b"dsn", "egress_id", b"egress_id", "epoch", b"epoch", "gateway_stage", b"gateway_stage", "kind", b"kind", "log_line", b"log_line", "message_id", b"message_id", "queue_id", b"queue_id", "reason", b"reason", "relay", b"relay", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
