@@ -1,1 +1,1 @@
-"""The agent: carries mail from the controller to Postfix and news from Postfix to the controller."""
+"""The agent: carries mail from the controller to Postfix, and news of it back."""

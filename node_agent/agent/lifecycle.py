@@ -6,7 +6,8 @@
       └─taken back─► returned
 
 `handing` is written to disk before the first octet goes to Postfix, so from then on only evidence
-(Postfix's reply, its queue, its log) moves the message. A fact that says nothing new changes nothing.
+(Postfix's reply, its queue, its log) moves the message. A fact that says nothing new changes
+nothing.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ from prometheus_client import Counter, Gauge, Histogram
 STORED = Counter("postfleet_agent_messages_stored_total", "Messages taken into the spool.")
 DISPATCH_REFUSED = Counter(
     "postfleet_agent_dispatch_refused_total",
-    "Dispatched messages that were refused; code: stale-epoch, unknown-egress, disk-full, too-many.",
+    "Dispatched messages that were refused; code: stale-epoch, unknown-egress, disk-full, "
+    "too-many, malformed.",
     ["code"],
 )
 HAND_OVERS = Counter(

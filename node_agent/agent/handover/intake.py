@@ -147,6 +147,9 @@ class IntakeConnection:
         try:
             refusal = await self._envelope_refusal()
             if refusal is not None:
+                # Where MAIL was taken and RCPT was not, a transaction is still open.
+                self._writer.write(b"RSET\r\n")
+                await self._reply(COMMAND_TIMEOUT_S)
                 following, skipped = self._begin(waiting, may_begin, b"")
                 return _judged(letter, refusal), following, skipped
             data_sent = True
@@ -211,11 +214,12 @@ class IntakeConnection:
 def _judged(letter: Letter, reply: Reply) -> Result:
     if reply.positive and reply.queue_id:
         return Result(letter.message_id, Ending.QUEUED, reply)
-    if reply.permanent:
+    if reply.permanent and reply.code != 503:
         return Result(letter.message_id, Ending.REFUSED, reply)
     if reply.positive:
         # Accepted without naming the queue file: the queue will tell.
         return Result(letter.message_id, Ending.UNKNOWN, reply)
+    # 503 (bad sequence of commands) speaks of the session, not of the message.
     return Result(letter.message_id, Ending.DEFERRED, reply)
 
 

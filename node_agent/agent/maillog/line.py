@@ -47,7 +47,7 @@ class Active:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How an attempt for one recipient ended. `egress_id` is '' where no transport of ours spoke."""
+    """How an attempt for one recipient ended. `egress_id`: '' where no egress transport spoke."""
 
     stamp: str
     queue_id: str

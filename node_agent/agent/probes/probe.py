@@ -32,7 +32,7 @@ class ProbeResult:
 
 
 def probe(egress: spec_pb2.Egress, target: str, timeout_s: float) -> ProbeResult:
-    """Look through `egress` at the echo service `target` ("host:port"; '': only reach the proxy)."""
+    """Look through `egress` at the echo `target` ("host:port"; '': only reach the proxy)."""
     began = time.monotonic()
     exit_ip = ""
     try:

@@ -1,0 +1,403 @@
+"""The agent's neighbours, small but speaking the real protocols: controller, gateway, apply.
+
+The controller is a real gRPC server with mTLS; it grants, stores every event once by (spool, seq)
+as the real one does, and answers as the test orders. The apply stand-in does postsuper(1) for real.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import ipaddress
+import secrets
+import struct
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import grpc.aio
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from google.protobuf.timestamp_pb2 import Timestamp
+from postfleet.v1 import local_pb2, node_pb2, node_pb2_grpc, spec_pb2
+
+from node_agent.local.apply_reply import encode_apply_reply
+from tests.agent.postfix_box import PostfixBox
+
+
+def make_credentials(place: Path, controller_address: str) -> None:
+    """ca.pem, server.{key,pem}, node.{key,pem} in `place`."""
+    place.mkdir(parents=True, exist_ok=True)
+    ca_key = ec.generate_private_key(ec.SECP256R1())
+    ca = _certificate("ca", ca_key, "ca", ca_key, None)
+    (place / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
+    names = {
+        "server": x509.IPAddress(ipaddress.ip_address(controller_address)),
+        "node": x509.UniformResourceIdentifier("spiffe://postfleet/node/n1"),
+    }
+    for name, san in names.items():
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _certificate(name, key, "ca", ca_key, san)
+        (place / f"{name}.pem").write_bytes(
+            certificate.public_bytes(serialization.Encoding.PEM)
+        )
+        (place / f"{name}.key").write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            )
+        )
+
+
+def _certificate(
+    name: str,
+    key: ec.EllipticCurvePrivateKey,
+    issuer: str,
+    issuer_key: ec.EllipticCurvePrivateKey,
+    san: x509.GeneralName | None,
+) -> x509.Certificate:
+    now = datetime.datetime.now(datetime.UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=san is None, path_length=None), critical=True)
+    )
+    if san is not None:
+        builder = builder.add_extension(x509.SubjectAlternativeName([san]), critical=False)
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+def message_id(number: int) -> str:
+    """A message id that tells its number."""
+    return f"{number:026d}"
+
+
+def dispatched(
+    number: int, recipient: str, epoch: int = 1, delay_s: float = 0, content: bytes = b""
+) -> node_pb2.DispatchedMessage:
+    """A message of info@a.test for egress px001."""
+    not_before = Timestamp()
+    not_before.GetCurrentTime()
+    not_before.FromMilliseconds(not_before.ToMilliseconds() + int(delay_s * 1000))
+    body = b"From: info@a.test\r\nTo: x@b.test\r\nSubject: %d\r\n\r\nhello\r\n.dot\r\n" % number
+    return node_pb2.DispatchedMessage(
+        message_id=message_id(number),
+        mailbox="info@a.test",
+        recipient=recipient,
+        egress_id="px001",
+        epoch=epoch,
+        not_before=not_before,
+        content=content or body,
+    )
+
+
+SPEC = spec_pb2.NodeSpec(
+    generation=1,
+    node_id="n1",
+    hostname="box.test",
+    egresses=[
+        spec_pb2.Egress(
+            id="px001",
+            surrogate_address="198.18.0.1",
+            helo_name="px001.test",
+            public_ip="192.0.2.1",
+            address=spec_pb2.AddressExit(address="127.0.0.1"),
+            mailboxes=["info@a.test"],
+            max_concurrency=5,
+            client_id="acme",
+        )
+    ],
+)
+
+
+class Controller(node_pb2_grpc.NodeServiceServicer):
+    """`start` it, then `dispatch`, `say` and look at `events`."""
+
+    def __init__(self, credentials: Path, address: str) -> None:
+        self._credentials = credentials
+        self._address = address
+        self._port = 0
+        self._server: grpc.aio.Server | None = None
+        self._out: asyncio.Queue[node_pb2.ControllerMessage] | None = None
+        self._unstored: dict[str, node_pb2.DispatchedMessage] = {}
+        self.spec = SPEC
+        self.epoch = 1
+        self.egress_ids = ["px001"]
+        self.ttl_ms, self.margin_ms, self.heartbeat_ms = 20_000, 2_000, 200
+        self.granting = True
+        self.acking = True
+        self.hellos: list[node_pb2.Hello] = []
+        self.heartbeats: list[node_pb2.Heartbeat] = []
+        self.events: dict[tuple[str, int], node_pb2.MessageEvent] = {}
+        self.repeated = 0
+        self.stored: list[str] = []
+        self.refused: dict[str, str] = {}
+        self.spec_results: list[node_pb2.SpecResult] = []
+        self.probes: list[node_pb2.ProbeReport] = []
+        self.releases: list[node_pb2.ReleaseResult] = []
+        self.heard: list[str] = []
+
+    @property
+    def endpoint(self) -> str:
+        return f"{self._address}:{self._port}"
+
+    async def start(self) -> None:
+        self._server = grpc.aio.server(
+            options=[("grpc.max_receive_message_length", 1 << 27), ("grpc.so_reuseport", 0)]
+        )
+        node_pb2_grpc.add_NodeServiceServicer_to_server(self, self._server)
+        place = self._credentials
+        credentials = grpc.ssl_server_credentials(
+            [((place / "server.key").read_bytes(), (place / "server.pem").read_bytes())],
+            (place / "ca.pem").read_bytes(),
+            require_client_auth=True,
+        )
+        self._port = self._server.add_secure_port(f"{self._address}:{self._port}", credentials)
+        await self._server.start()
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await self._server.stop(None)
+            self._server = None
+
+    def say(self, message: node_pb2.ControllerMessage) -> None:
+        assert self._out is not None
+        self._out.put_nowait(message)
+
+    def dispatch(self, *messages: node_pb2.DispatchedMessage) -> None:
+        """Send now and again in each session until stored or refused."""
+        for message in messages:
+            self._unstored[message.message_id] = message
+        if self._out is not None:
+            self._say_dispatch(list(messages))
+
+    def _say_dispatch(self, messages: list[node_pb2.DispatchedMessage]) -> None:
+        for start in range(0, len(messages), 100):
+            part = messages[start : start + 100]
+            self.say(node_pb2.ControllerMessage(dispatch=node_pb2.Dispatch(messages=part)))
+
+    async def Session(  # noqa: N802
+        self,
+        request_iterator: AsyncIterator[node_pb2.NodeMessage],
+        context: grpc.aio.ServicerContext[node_pb2.NodeMessage, node_pb2.ControllerMessage],
+    ) -> AsyncIterator[node_pb2.ControllerMessage]:
+        out: asyncio.Queue[node_pb2.ControllerMessage] = asyncio.Queue()
+        self._out = out
+        out.put_nowait(
+            node_pb2.ControllerMessage(
+                welcome=node_pb2.Welcome(heartbeat_interval_ms=self.heartbeat_ms)
+            )
+        )
+        out.put_nowait(node_pb2.ControllerMessage(spec=self.spec))
+        hearing = asyncio.create_task(self._hear(request_iterator, out))
+        self._say_dispatch(list(self._unstored.values()))
+        try:
+            while not hearing.done():
+                with suppress(TimeoutError):
+                    yield await asyncio.wait_for(out.get(), 0.2)
+        finally:
+            hearing.cancel()
+            if self._out is out:
+                self._out = None
+
+    async def _hear(
+        self,
+        messages: AsyncIterator[node_pb2.NodeMessage],
+        out: asyncio.Queue[node_pb2.ControllerMessage],
+    ) -> None:
+        async for message in messages:
+            kind = message.WhichOneof("body") or ""
+            if kind != "heartbeat":
+                self.heard.append(kind)
+            if kind == "hello":
+                self.hellos.append(message.hello)
+            elif kind == "heartbeat":
+                self.heartbeats.append(message.heartbeat)
+                if self.granting:
+                    out.put_nowait(self._grant(message.heartbeat.seq))
+            elif kind == "event_report":
+                self._take_events(message.event_report, out)
+            elif kind == "dispatch_result":
+                self._take_result(message.dispatch_result)
+            elif kind == "spec_result":
+                self.spec_results.append(message.spec_result)
+            elif kind == "probe_report":
+                self.probes.append(message.probe_report)
+            elif kind == "release_result":
+                self.releases.append(message.release_result)
+
+    def _grant(self, seq: int) -> node_pb2.ControllerMessage:
+        return node_pb2.ControllerMessage(
+            lease_grant=node_pb2.LeaseGrant(
+                heartbeat_seq=seq,
+                epoch=self.epoch,
+                ttl_ms=self.ttl_ms,
+                margin_ms=self.margin_ms,
+                egress_ids=self.egress_ids,
+            )
+        )
+
+    def _take_events(
+        self,
+        report: node_pb2.EventReport,
+        out: asyncio.Queue[node_pb2.ControllerMessage],
+    ) -> None:
+        for event in report.events:
+            key = (report.spool_id, event.seq)
+            self.repeated += key in self.events
+            known = self.events.setdefault(key, event)
+            assert known == event, "an event was told twice, differently"
+        if self.acking and report.events:
+            out.put_nowait(
+                node_pb2.ControllerMessage(
+                    event_ack=node_pb2.EventAck(
+                        spool_id=report.spool_id, up_to_seq=report.events[-1].seq
+                    )
+                )
+            )
+
+    def _take_result(self, result: node_pb2.DispatchResult) -> None:
+        self.stored += result.stored
+        self.refused.update({r.message_id: r.code for r in result.refused})
+        for one in (*result.stored, *(r.message_id for r in result.refused)):
+            self._unstored.pop(one, None)
+
+    def kinds(self, number: int) -> list[str]:
+        """The events of one message, in order, without QUEUED's prefix."""
+        return [
+            node_pb2.EventKind.Name(e.kind).removeprefix("EVENT_KIND_").lower()
+            for _, e in sorted(self.events.items())
+            if e.message_id == message_id(number)
+        ]
+
+    def event(self, number: int, kind: str) -> node_pb2.MessageEvent:
+        """The last event of this kind of one message."""
+        return [
+            e
+            for _, e in sorted(self.events.items())
+            if e.message_id == message_id(number)
+            and e.kind == node_pb2.EventKind.Value(f"EVENT_KIND_{kind.upper()}")
+        ][-1]
+
+    def holes(self) -> list[int]:
+        """Numbers missing below the highest, of any spool."""
+        missing = []
+        for spool_id in {s for s, _ in self.events}:
+            seqs = {q for s, q in self.events if s == spool_id}
+            missing += sorted(set(range(1, max(seqs) + 1)) - seqs)
+        return missing
+
+
+class Gateway:
+    """The control socket; remembers what it was told."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._server: asyncio.Server | None = None
+        self.lease = local_pb2.GatewayLease()
+        self.leases = 0
+        self.suspended: dict[str, str] = {}
+        self.closed: set[str] = set()
+        self.open_connections = 0
+        self.heard: list[str] = []
+
+    async def start(self) -> None:
+        self._path.unlink(missing_ok=True)
+        self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self._path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            while self._server is not None:
+                (length,) = struct.unpack(">I", await reader.readexactly(4))
+                request = local_pb2.GatewayRequest.FromString(await reader.readexactly(length))
+                reply = self._answer(request).SerializeToString()
+                writer.write(struct.pack(">I", len(reply)) + reply)
+                await writer.drain()
+        writer.close()
+
+    def _answer(self, request: local_pb2.GatewayRequest) -> local_pb2.GatewayReply:
+        kind = request.WhichOneof("body") or ""
+        self.heard.append(kind)
+        if kind == "lease":
+            self.lease = request.lease
+            self.leases += 1
+        elif kind == "suspensions":
+            self.suspended = {s.egress_id: s.reason for s in request.suspensions.suspensions}
+        elif kind == "close":
+            self.closed |= set(request.close.egress_ids)
+        return local_pb2.GatewayReply(
+            status=local_pb2.GatewayStatus(
+                version="stand-in",
+                epoch=self.lease.epoch,
+                egresses=[
+                    local_pb2.GatewayEgressStatus(
+                        egress_id="px001",
+                        open_connections=self.open_connections,
+                        closed="px001" in self.closed,
+                    )
+                ],
+            )
+        )
+
+
+class Apply:
+    """The apply socket: every spec "runs", queue commands go to the box's postsuper."""
+
+    def __init__(self, path: Path, box: PostfixBox | None) -> None:
+        self._path = path
+        self._box = box
+        self._server: asyncio.Server | None = None
+        self.specs: list[spec_pb2.NodeSpec] = []
+        self.commands: list[local_pb2.QueueCommand] = []
+        self.failure: tuple[str, str] | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_unix_server(self._serve, str(self._path))
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            self._server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = local_pb2.ApplyRequest.FromString(await reader.read())
+        reply = local_pb2.ApplyReply(complete=True)
+        if self.failure is not None:
+            reply.stage, reply.error = self.failure
+        elif request.WhichOneof("body") == "spec":
+            self.specs.append(request.spec)
+            reply.running_generation = request.spec.generation
+        else:
+            self.commands.append(request.queue)
+            await asyncio.to_thread(self._queue, request.queue)
+        writer.write(encode_apply_reply(reply))
+        writer.close()
+
+    def _queue(self, command: local_pb2.QueueCommand) -> None:
+        option = {
+            local_pb2.QUEUE_ACTION_HOLD: "-h",
+            local_pb2.QUEUE_ACTION_UNHOLD: "-H",
+            local_pb2.QUEUE_ACTION_DELETE: "-d",
+        }[command.action]
+        assert self._box is not None
+        for queue_id in command.queue_ids:
+            self._box.chroot("postsuper", option, queue_id)
+
+
+def fresh_id() -> str:
+    """A short random name."""
+    return secrets.token_hex(3)
