@@ -13,6 +13,8 @@ import hashlib
 import os
 import shutil
 import signal
+import socket
+import struct
 import subprocess
 import time
 from collections.abc import Mapping
@@ -65,7 +67,7 @@ class EmbeddedServer:
 
     def dsn(self, database: str = "postgres") -> str:
         """How a process of the same user, or root, reaches a database of this server."""
-        return f"host={self.runtime / 'socket'} user={_USER} dbname={database}"
+        return f"host={self.runtime / 'socket'} port=5432 user={_USER} dbname={database}"
 
     def pid(self) -> int | None:
         """The running server's process, or None."""
@@ -90,7 +92,7 @@ class EmbeddedServer:
 
         Raises BinariesMissing, WrongVersion, NotADataDirectory, StartFailed.
         """
-        if self.pid() is not None:
+        if self._adopt():
             _log.info("embedded PostgreSQL runs already", directory=str(self.directory))
             return
         binaries = self._matching_binaries()
@@ -114,6 +116,32 @@ class EmbeddedServer:
                     )
                 time.sleep(0.02)
         shutil.rmtree(self.runtime, ignore_errors=True)
+
+    def _adopt(self) -> bool:
+        """Whether a server runs and answers. One that was just killed is waited for to be gone."""
+        until = time.monotonic() + _START_S
+        while (pid := self.pid()) is not None:
+            if self._answers():
+                return True
+            if time.monotonic() > until:
+                raise StartFailed(
+                    f"PostgreSQL (pid {pid}, {self.data}) runs but does not answer on its socket "
+                    f"in {self.runtime}; its log is {self.log}; end that process and start again"
+                )
+            time.sleep(0.05)
+        return False
+
+    def _answers(self) -> bool:
+        # The socket of a dying process still takes connections; only a live one answers. SSLRequest
+        # (PostgreSQL manual, "Message Formats") is answered with one octet.
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(1)
+                connection.connect(str(self.runtime / "socket" / ".s.PGSQL.5432"))
+                connection.sendall(struct.pack("!ii", 8, 80877103))
+                return connection.recv(1) in (b"S", b"N")
+        except OSError:
+            return False
 
     def _matching_binaries(self) -> Binaries:
         version_file = self.data / "PG_VERSION"

@@ -26,6 +26,8 @@ def settings(memory_bytes: int, socket_dir: Path) -> dict[str, str]:
     return {
         **_DURABLE,
         "listen_addresses": "",
+        # Only part of the socket's name.
+        "port": "5432",
         "unix_socket_directories": str(socket_dir),
         # The directory is closed to others; this is the second door.
         "unix_socket_permissions": "0700",
