@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from lab.errors import NodeError
-from lab.traces import Traces
+from lab.traces import Traces, remove_cgroup
 
 HIERARCHIES = (Path("/sys/fs/cgroup"), Path("/sys/fs/cgroup/unified"))
 # Where version 1 stands beside it, nspawn makes a group of the same name in systemd's own.
@@ -26,10 +26,16 @@ class Cgroup:
         self.path = _hierarchy() / name
 
     def make(self, traces: Traces) -> None:
-        """Make it; there already: nothing."""
+        """Make it anew; what is left from an earlier boot of the node is removed.
+
+        A cgroup that was killed once must not be used again: Linux 6.18 compares the counts of
+        kills of two groups when systemd 257 starts a process in another one (CLONE_INTO_CGROUP),
+        and kills every process of the new boot.
+        """
+        remove_cgroup(self.path)
         traces.note("cgroup", str(LEGACY / self.path.name))
         traces.note("cgroup", str(self.path))
-        self.path.mkdir(exist_ok=True)
+        self.path.mkdir()
 
     def command(self, argv: Sequence[str]) -> list[str]:
         """A command that enters it and becomes `argv`: no process is ever outside."""

@@ -214,13 +214,16 @@ def _undo_sysctl(trace: Trace) -> None:
 
 
 def _undo_cgroup(trace: Trace) -> None:
-    """End what is in it and remove it, from the innermost on; the kernel needs a moment."""
-    path = Path(trace.what)
+    remove_cgroup(Path(trace.what))
+
+
+def remove_cgroup(path: Path) -> None:
+    """Kill what is in a cgroup and remove it with all below it; not there: nothing."""
     if not path.is_dir():
         return
     if (path / "cgroup.kill").exists():  # version 2; in version 1 they are ended by their twin
         (path / "cgroup.kill").write_text("1")
-    deadline = time.monotonic() + MAX_WAIT_S
+    deadline = time.monotonic() + MAX_WAIT_S  # from the innermost on; the kernel needs a moment
     while True:
         try:
             for child in sorted(path.rglob("*/"), reverse=True):
