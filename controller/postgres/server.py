@@ -25,7 +25,13 @@ import structlog
 
 from controller.postgres import account as accounts
 from controller.postgres.binaries import Binaries, find_binaries
-from controller.postgres.errors import NotADataDirectory, StartFailed, StopFailed, WrongVersion
+from controller.postgres.errors import (
+    NotADataDirectory,
+    PostgresError,
+    StartFailed,
+    StopFailed,
+    WrongVersion,
+)
 from controller.postgres.settings import conf_text, hba_text, settings
 
 _log = structlog.get_logger(__name__)
@@ -97,10 +103,14 @@ class EmbeddedServer:
             return
         binaries = self._matching_binaries()
         self._make_runtime()
-        if not self.data.exists():
-            self._initialise(binaries)
-        self._write_configuration()
-        self._launch(binaries)
+        try:
+            if not self.data.exists():
+                self._initialise(binaries)
+            self._write_configuration()
+            self._launch(binaries)
+        except PostgresError:
+            shutil.rmtree(self.runtime, ignore_errors=True)
+            raise
 
     def stop(self, *, deadline_s: float = _STOP_S) -> None:
         """A fast, clean shutdown. Not running is no error. Raises StopFailed."""

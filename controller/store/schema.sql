@@ -1,0 +1,397 @@
+-- Made by `python -m controller.store.schema` from the migrations; not to be edited.
+
+CREATE TABLE public.assignment (
+    egress_id text NOT NULL,
+    node_id text NOT NULL,
+    epoch bigint DEFAULT 0 NOT NULL,
+    state text DEFAULT 'assigned'::text NOT NULL,
+    assigned_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT assignment_state_check CHECK ((state = ANY (ARRAY['assigned'::text, 'releasing'::text])))
+);
+
+CREATE TABLE public.audit (
+    id bigint NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    actor text NOT NULL,
+    action text NOT NULL,
+    subject text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    evidence jsonb DEFAULT '{}'::jsonb NOT NULL
+);
+
+ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.client (
+    id text NOT NULL,
+    name text NOT NULL,
+    unsubscribe_url text NOT NULL,
+    unsubscribe_mailto text NOT NULL,
+    planner_cursor text DEFAULT ''::text NOT NULL,
+    retired boolean DEFAULT false NOT NULL
+);
+
+CREATE TABLE public.dkim_key (
+    domain text NOT NULL,
+    selector text NOT NULL,
+    public_key text NOT NULL,
+    sealed_key bytea NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.domain (
+    name text NOT NULL,
+    client_id text NOT NULL,
+    dkim_selector text NOT NULL,
+    dmarc_policy text NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL
+);
+
+CREATE TABLE public.egress (
+    id text NOT NULL,
+    client_id text NOT NULL,
+    public_ip inet NOT NULL,
+    helo_name text NOT NULL,
+    region text,
+    kind text NOT NULL,
+    host text,
+    port integer,
+    username text,
+    sealed_password bytea,
+    only_node text,
+    surrogate_index integer NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL,
+    CONSTRAINT egress_kind_check CHECK ((kind = ANY (ARRAY['socks5'::text, 'address'::text]))),
+    CONSTRAINT egress_surrogate_index_check CHECK (((surrogate_index >= 1) AND (surrogate_index <= 131070)))
+);
+
+COMMENT ON COLUMN public.egress.state IS 'active, or retired (gone from the inventory, not yet given back)';
+
+CREATE SEQUENCE public.egress_surrogate
+    AS integer
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    MAXVALUE 131070
+    CACHE 1;
+
+ALTER SEQUENCE public.egress_surrogate OWNED BY public.egress.surrogate_index;
+
+CREATE TABLE public.event (
+    spool_id text NOT NULL,
+    seq bigint NOT NULL,
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    node_id text NOT NULL,
+    kind text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    queue_id text NOT NULL,
+    egress_id text NOT NULL,
+    dsn text NOT NULL,
+    relay text NOT NULL,
+    reason text NOT NULL,
+    gateway_stage text NOT NULL,
+    log_line text NOT NULL
+);
+
+CREATE TABLE public.given_back (
+    node_id text NOT NULL,
+    egress_id text NOT NULL,
+    epoch bigint NOT NULL
+);
+
+CREATE TABLE public.lease (
+    node_id text NOT NULL,
+    epoch bigint DEFAULT 1 NOT NULL,
+    renewals bigint DEFAULT 0 NOT NULL,
+    held boolean DEFAULT false NOT NULL,
+    session_id text DEFAULT ''::text NOT NULL,
+    certificate_sha256 bytea,
+    boot_id text DEFAULT ''::text NOT NULL,
+    ttl_ms integer DEFAULT 0 NOT NULL,
+    margin_ms integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.ledger (
+    scope text NOT NULL,
+    subject text NOT NULL,
+    day date NOT NULL,
+    used integer NOT NULL,
+    CONSTRAINT ledger_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text]))),
+    CONSTRAINT ledger_used_check CHECK ((used >= 0))
+);
+
+CREATE TABLE public.mailbox (
+    address text NOT NULL,
+    domain text NOT NULL,
+    client_id text NOT NULL,
+    egress_id text NOT NULL,
+    display_name text NOT NULL,
+    state text DEFAULT 'active'::text NOT NULL
+);
+
+CREATE TABLE public.message (
+    id text NOT NULL COLLATE pg_catalog."C",
+    client_id text NOT NULL,
+    idempotency_key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    mailbox text,
+    egress_id text,
+    recipient text NOT NULL,
+    not_before timestamp with time zone NOT NULL,
+    accepted_at timestamp with time zone DEFAULT now() NOT NULL,
+    state text DEFAULT 'accepted'::text NOT NULL,
+    charged_day date,
+    node_id text,
+    epoch bigint,
+    stored boolean DEFAULT false NOT NULL,
+    queue_id text DEFAULT ''::text NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    final_at timestamp with time zone,
+    size integer NOT NULL,
+    CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
+);
+
+CREATE TABLE public.message_content (
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    added bytea DEFAULT '\x'::bytea NOT NULL,
+    content bytea NOT NULL
+);
+ALTER TABLE ONLY public.message_content ALTER COLUMN content SET STORAGE EXTERNAL;
+
+CREATE TABLE public.node (
+    id text NOT NULL,
+    address inet NOT NULL,
+    hostname text NOT NULL,
+    ssh_port integer NOT NULL,
+    ssh_user text NOT NULL,
+    host_key text NOT NULL,
+    capacity integer NOT NULL,
+    failure_domain text NOT NULL,
+    region text,
+    monthly_cost_eur numeric NOT NULL,
+    cordoned boolean DEFAULT false NOT NULL,
+    decommissioned boolean DEFAULT false NOT NULL,
+    certificate_sha256 bytea,
+    enrolled_at timestamp with time zone,
+    connected boolean DEFAULT false NOT NULL,
+    last_seen timestamp with time zone,
+    agent_version text DEFAULT ''::text NOT NULL,
+    boot_id text DEFAULT ''::text NOT NULL,
+    spool_id text DEFAULT ''::text NOT NULL,
+    running_generation bigint DEFAULT 0 NOT NULL,
+    spec_error text DEFAULT ''::text NOT NULL,
+    spooled bigint DEFAULT 0 NOT NULL,
+    queued bigint DEFAULT 0 NOT NULL,
+    deferred bigint DEFAULT 0 NOT NULL,
+    wanted_generation bigint DEFAULT 1 NOT NULL,
+    disk_free_bytes bigint DEFAULT 0 NOT NULL,
+    open_connections integer DEFAULT 0 NOT NULL
+);
+
+CREATE TABLE public.probe (
+    egress_id text NOT NULL,
+    node_id text NOT NULL,
+    at timestamp with time zone DEFAULT now() NOT NULL,
+    healthy boolean NOT NULL,
+    stage text NOT NULL,
+    detail text NOT NULL,
+    exit_ip text NOT NULL,
+    latency_ms integer NOT NULL
+);
+
+CREATE TABLE public.running_mailbox (
+    node_id text NOT NULL,
+    address text NOT NULL,
+    egress_id text NOT NULL
+);
+
+CREATE TABLE public.schema_migration (
+    version integer NOT NULL,
+    name text NOT NULL,
+    sha256 text NOT NULL,
+    applied_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.setting (
+    name text NOT NULL,
+    value jsonb NOT NULL
+);
+
+COMMENT ON TABLE public.setting IS 'fleet-wide settings of the inventory (name "fleet") and the like';
+
+CREATE TABLE public.suppression (
+    client_id text NOT NULL,
+    recipient text NOT NULL,
+    reason text NOT NULL,
+    evidence text DEFAULT ''::text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.suspension (
+    id bigint NOT NULL,
+    scope text NOT NULL,
+    subject text NOT NULL,
+    source text NOT NULL,
+    stage text DEFAULT ''::text NOT NULL,
+    reason text NOT NULL,
+    evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone,
+    CONSTRAINT suspension_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text, 'client'::text])))
+);
+
+ALTER TABLE public.suspension ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.suspension_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.assignment
+    ADD CONSTRAINT assignment_pkey PRIMARY KEY (egress_id);
+
+ALTER TABLE ONLY public.audit
+    ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.client
+    ADD CONSTRAINT client_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.dkim_key
+    ADD CONSTRAINT dkim_key_pkey PRIMARY KEY (domain, selector);
+
+ALTER TABLE ONLY public.domain
+    ADD CONSTRAINT domain_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.egress
+    ADD CONSTRAINT egress_helo_name_key UNIQUE (helo_name) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY public.egress
+    ADD CONSTRAINT egress_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.egress
+    ADD CONSTRAINT egress_public_ip_key UNIQUE (public_ip) DEFERRABLE INITIALLY DEFERRED;
+
+ALTER TABLE ONLY public.egress
+    ADD CONSTRAINT egress_surrogate_index_key UNIQUE (surrogate_index);
+
+ALTER TABLE ONLY public.event
+    ADD CONSTRAINT event_pkey PRIMARY KEY (spool_id, seq);
+
+ALTER TABLE ONLY public.given_back
+    ADD CONSTRAINT given_back_pkey PRIMARY KEY (node_id, egress_id);
+
+ALTER TABLE ONLY public.lease
+    ADD CONSTRAINT lease_pkey PRIMARY KEY (node_id);
+
+ALTER TABLE ONLY public.ledger
+    ADD CONSTRAINT ledger_pkey PRIMARY KEY (scope, subject, day);
+
+ALTER TABLE ONLY public.mailbox
+    ADD CONSTRAINT mailbox_pkey PRIMARY KEY (address);
+
+ALTER TABLE ONLY public.message
+    ADD CONSTRAINT message_client_id_idempotency_key_key UNIQUE (client_id, idempotency_key);
+
+ALTER TABLE ONLY public.message_content
+    ADD CONSTRAINT message_content_pkey PRIMARY KEY (message_id);
+
+ALTER TABLE ONLY public.message
+    ADD CONSTRAINT message_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.node
+    ADD CONSTRAINT node_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.probe
+    ADD CONSTRAINT probe_pkey PRIMARY KEY (egress_id);
+
+ALTER TABLE ONLY public.running_mailbox
+    ADD CONSTRAINT running_mailbox_pkey PRIMARY KEY (node_id, address);
+
+ALTER TABLE ONLY public.schema_migration
+    ADD CONSTRAINT schema_migration_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY public.setting
+    ADD CONSTRAINT setting_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.suppression
+    ADD CONSTRAINT suppression_pkey PRIMARY KEY (client_id, recipient);
+
+ALTER TABLE ONLY public.suspension
+    ADD CONSTRAINT suspension_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.suspension
+    ADD CONSTRAINT suspension_scope_subject_source_key UNIQUE (scope, subject, source);
+
+CREATE INDEX assignment_by_node ON public.assignment USING btree (node_id);
+
+CREATE INDEX audit_by_subject ON public.audit USING btree (subject, id);
+
+CREATE INDEX event_by_message ON public.event USING btree (message_id);
+
+CREATE INDEX mailbox_by_client ON public.mailbox USING btree (client_id, address);
+
+CREATE INDEX mailbox_by_egress ON public.mailbox USING btree (egress_id);
+
+CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);
+
+CREATE INDEX message_on_node ON public.message USING btree (node_id, id) WHERE (state = ANY (ARRAY['dispatched'::text, 'queued'::text]));
+
+CREATE INDEX message_planned_for ON public.message USING btree (charged_day, id) WHERE (state = 'scheduled'::text);
+
+CREATE INDEX message_unexplained ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (reason = ''::text));
+
+CREATE INDEX message_waiting ON public.message USING btree (client_id, mailbox, not_before, id) WHERE (state = 'accepted'::text);
+
+ALTER TABLE ONLY public.assignment
+    ADD CONSTRAINT assignment_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id);
+
+ALTER TABLE ONLY public.assignment
+    ADD CONSTRAINT assignment_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id);
+
+ALTER TABLE ONLY public.dkim_key
+    ADD CONSTRAINT dkim_key_domain_fkey FOREIGN KEY (domain) REFERENCES public.domain(name) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.domain
+    ADD CONSTRAINT domain_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client(id);
+
+ALTER TABLE ONLY public.egress
+    ADD CONSTRAINT egress_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client(id);
+
+ALTER TABLE ONLY public.given_back
+    ADD CONSTRAINT given_back_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.given_back
+    ADD CONSTRAINT given_back_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.lease
+    ADD CONSTRAINT lease_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.mailbox
+    ADD CONSTRAINT mailbox_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client(id);
+
+ALTER TABLE ONLY public.mailbox
+    ADD CONSTRAINT mailbox_domain_fkey FOREIGN KEY (domain) REFERENCES public.domain(name);
+
+ALTER TABLE ONLY public.mailbox
+    ADD CONSTRAINT mailbox_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id);
+
+ALTER TABLE ONLY public.message
+    ADD CONSTRAINT message_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client(id);
+
+ALTER TABLE ONLY public.message_content
+    ADD CONSTRAINT message_content_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.message(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.probe
+    ADD CONSTRAINT probe_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.running_mailbox
+    ADD CONSTRAINT running_mailbox_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id) ON DELETE CASCADE;
