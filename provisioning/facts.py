@@ -209,7 +209,7 @@ FACTS: dict[str, Fact] = {
 def script(question: Question) -> str:
     """One shell script that prints every fact below its mark; it needs root and changes nothing."""
     parts = [
-        f"echo '{_MARK} {name}'; (\n{fact.command(question)}\n) 2>/dev/null"
+        f"echo '{_MARK} {name}'; (\n{fact.command(question)}\n) 2>/dev/null || true"
         for name, fact in FACTS.items()
     ]
     return "export LC_ALL=C\n" + "\n".join(parts) + f"\necho '{_MARK} end'\n"

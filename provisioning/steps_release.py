@@ -9,7 +9,7 @@ from __future__ import annotations
 from provisioning.actions import Script, Step, Upload
 from provisioning.facts import Facts
 from provisioning.wheelhouse import Bundle
-from provisioning.wish import RELEASES, Wish
+from provisioning.wish import CURRENT, RELEASES, Wish
 
 # --require-hashes and --no-index: pip installs exactly what the lock names, from nowhere else.
 _INSTALL = """
@@ -24,7 +24,7 @@ $release/bin/python -I $upload.d/{pip}/pip --disable-pip-version-check -q instal
   --find-links $upload.d --require-hashes --no-deps --no-cache-dir --no-compile \\
   -r $upload.d/requirements.txt
 $release/bin/python -m compileall -q -j 0 $release/lib
-rm -rf $upload $upload.d
+rm -rf $upload $upload.d {old}
 sync -f $release
 touch $release/.complete
 """
@@ -35,7 +35,16 @@ def install(facts: Facts, wish: Wish, bundle: Bundle) -> Step | None:
     if wish.release_id in facts.releases:
         return None
     tar = f"{RELEASES}/{bundle.path.name}"
-    text = _INSTALL.format(releases=RELEASES, id=wish.release_id, tar=tar, pip=bundle.pip_wheel)
+    link = facts.paths.get(CURRENT)
+    # the one that runs stays, to go back to
+    old = sorted(facts.releases - {link.target if link else ""})
+    text = _INSTALL.format(
+        releases=RELEASES,
+        id=wish.release_id,
+        tar=tar,
+        pip=bundle.pip_wheel,
+        old=" ".join(f"{RELEASES}/{name}" for name in old),
+    )
     return Step(
         "release",
         (f"{wish.release_id} is not installed",),

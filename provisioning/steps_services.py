@@ -29,21 +29,22 @@ def switch_and_start(facts: Facts, wish: Wish, changed: tuple[FileWish, ...]) ->
     if switched:
         why.append(f"{CURRENT} is {before or 'missing'}")
         lines.append(_SWITCH.format(id=wish.release_id, releases=RELEASES, current=CURRENT))
-    if any(file.path.startswith(SYSTEMD) for file in changed):
-        lines.append("systemctl daemon-reload")
-    disabled = [unit for unit in (*wish.units, *wish.enabled_units) if not _enabled(facts, unit)]
+    disabled = _disabled(facts, wish)
     if disabled:
         why.append(f"not enabled: {', '.join(disabled)}")
-        lines.append(f"systemctl enable --quiet {' '.join(disabled)}")
-    restart = _to_restart(changed, switched)
+        lines.append(f"systemctl enable --quiet --no-reload {' '.join(disabled)}")
+    if disabled or any(file.path.startswith(SYSTEMD) for file in changed):
+        lines.append("systemctl daemon-reload")
+    restart = [unit for unit in _to_restart(changed, switched) if _active(facts, unit)]
     lines += _restart_lines(facts, restart, switched)
     stopped = [unit for unit in wish.units if not _satisfied(facts, unit)]
     if stopped:
         why.append(f"not running: {', '.join(stopped)}")
-        lines += [f"systemctl start {unit}" for unit in stopped]
+        lines.append(f"systemctl start {' '.join(stopped)}")
     if not lines:
         return None
-    why += [f"{unit} reads changed files" for unit in restart]
+    if restart:
+        why.append(f"to be restarted: {', '.join(restart)}")
     remedy = "see `journalctl -e` on the node; the inactive units are named by `systemctl --failed`"
     return Step("services", tuple(why), (Script("\n".join(lines) + "\n"),), remedy)
 
@@ -64,25 +65,36 @@ def _to_restart(changed: tuple[FileWish, ...], switched: bool) -> list[str]:
 
 
 def _restart_lines(facts: Facts, restart: list[str], switched: bool) -> list[str]:
-    """Only what runs is restarted; a socket cannot be while its service runs."""
-    running = [
-        unit for unit in restart if unit in facts.units and facts.units[unit].active == "active"
-    ]
+    """A socket cannot be restarted while its service runs; the network rules are reloaded."""
     lines = []
-    for unit in (unit for unit in running if unit.endswith(".socket")):
+    for unit in (unit for unit in restart if unit.endswith(".socket")):
         service = unit.removesuffix(".socket") + ".service"
         lines.append(f"systemctl stop {service} 2>/dev/null || true; systemctl restart {unit}")
-    services = [unit for unit in running if not unit.endswith(".socket") and unit != _NET]
-    if switched and _NET in facts.units and facts.units[_NET].active == "active":
+    services = [unit for unit in restart if not unit.endswith(".socket") and unit != _NET]
+    if (switched or _NET in restart) and _active(facts, _NET):
         lines.append(f"systemctl reload {_NET}")
     if services:
         lines.append(f"systemctl restart {' '.join(services)}")
     return lines
 
 
+def _disabled(facts: Facts, wish: Wish) -> list[str]:
+    """What must be enabled. Static units cannot be; Debian's enable themselves when installed."""
+    ours = [unit for unit in wish.units if unit.startswith("postfleet-")]
+    debian = [unit for unit in (*wish.units, *wish.enabled_units) if _loaded(facts, unit)]
+    return [unit for unit in dict.fromkeys([*ours, *debian]) if not _enabled(facts, unit)]
+
+
 def _enabled(facts: Facts, unit: str) -> bool:
-    """Static units cannot be enabled and need not be."""
     return unit in facts.units and facts.units[unit].enabled in ("enabled", "static", "alias")
+
+
+def _loaded(facts: Facts, unit: str) -> bool:
+    return unit in facts.units and facts.units[unit].load == "loaded"
+
+
+def _active(facts: Facts, unit: str) -> bool:
+    return unit in facts.units and facts.units[unit].active == "active"
 
 
 def _satisfied(facts: Facts, unit: str) -> bool:

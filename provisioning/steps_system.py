@@ -35,7 +35,7 @@ export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l
 dpkg --configure -a
 echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
 apt="apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3"
-apt="$apt -o Dpkg::Options::=--force-confold"
+apt="$apt -o Acquire::Languages=none -o Dpkg::Options::=--force-confold"
 $apt update
 $apt install --no-install-recommends {packages}
 """
