@@ -118,7 +118,8 @@ class EmbeddedServer:
         if pid is not None:
             os.kill(pid, signal.SIGINT)
             until = time.monotonic() + deadline_s
-            while self.pid() is not None:
+            # The pid file goes first; the process is what counts.
+            while self._serves_us(pid):
                 if time.monotonic() > until:
                     raise StopFailed(
                         f"PostgreSQL (pid {pid}, {self.data}) did not stop within {deadline_s} s; "
