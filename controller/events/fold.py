@@ -36,6 +36,8 @@ class Told:
     attempts: int
     reason: str
     stored: bool
+    # The term it was dispatched for last; None: it is on no node.
+    epoch: int | None
 
     @property
     def final(self) -> bool:
@@ -57,6 +59,9 @@ def fold(message: Told, events: Iterable[node_pb2.MessageEvent]) -> Outcome:
     for event in events:
         kind = KINDS.get(event.kind)
         if kind is None or message.state not in STEPS[kind].sources:
+            continue
+        if kind is Event.RETURNED and event.epoch and event.epoch != message.epoch:
+            # Returned from an earlier term, dispatched again since: it is not back this time.
             continue
         # An attempt that our own gateway stopped reached no receiver (DESIGN: our 421 is never
         # counted as the receiver's answer).

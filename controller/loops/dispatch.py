@@ -58,6 +58,9 @@ class Dispatcher:
             session_ids=[session.session_id for session, _, _ in asked.values()],
             rooms=[room for _, room, _ in asked.values()],
             rooms_octets=[octets for _, _, octets in asked.values()],
+            except_ids=[
+                id for session, _, _ in asked.values() for id in session.refused_now(now_s)
+            ],
         )
         sent = 0
         for node_id, (session, _, _) in asked.items():
@@ -69,7 +72,7 @@ class Dispatcher:
         self.busy = sent > 0
         return f"dispatched {sent} messages, {suppressed} suppressed" if rows else "nothing is due"
 
-    async def _claim(self, **asked: list[object]) -> list[Row]:
+    async def _claim(self, **asked: object) -> list[Row]:
         async def work(tx: Transaction) -> list[Row]:
             rows = await tx.fetch_all(_SQL["claim"], horizon_s=self._current.horizon_s, **asked)
             suppressed = [row["id"] for row in rows if row["state"] == "suppressed"]

@@ -12,8 +12,11 @@ from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("dispatch")
 _log = structlog.get_logger(__name__)
-# Refusals that say "not now"; the others say "not so", and the next dispatch will differ.
+# Refusals that concern the whole node, and one that the next dispatch will heal by itself. All
+# others concern the message, which is not offered again for a while.
 _NO_ROOM = frozenset({"disk-full", "too-many"})
+_STALE = "stale-epoch"
+REFUSED_AGAIN_S = 60.0
 RESEND_PAGE = 200
 
 
@@ -38,8 +41,12 @@ async def record_dispatch_result(
 
     await store.run(work)
     session.answered([*result.stored, *refused])
+    now_s = time.monotonic()
+    for message_id, item in refused.items():
+        if item.code not in _NO_ROOM and item.code != _STALE:
+            session.refused_until_s[message_id] = now_s + REFUSED_AGAIN_S
     if any(item.code in _NO_ROOM for item in refused.values()):
-        session.pause(time.monotonic())
+        session.pause(now_s)
     elif result.stored:
         session.pause_s = 0
     if refused:

@@ -42,6 +42,8 @@ class NodeSession:
     spooled: int = 0
     # Monotonic seconds: no dispatch before, because the node asked for a pause.
     paused_until_s: float = 0
+    # Messages that the node refused for what they are: id -> monotonic seconds of the next try.
+    refused_until_s: dict[str, float] = field(default_factory=dict)
     pause_s: float = 0
     # What the un-answered specs hold: generation -> (mailbox, egress) pairs.
     sent_specs: dict[int, tuple[tuple[str, str], ...]] = field(default_factory=dict)
@@ -104,6 +106,12 @@ class NodeSession:
         """The node said what became of these."""
         for message_id in message_ids:
             self.outstanding_octets -= self.outstanding.pop(message_id, 0)
+
+    def refused_now(self, now_s: float) -> list[str]:
+        """Messages that must not be sent to this node again yet."""
+        for message_id in [id for id, until in self.refused_until_s.items() if until <= now_s]:
+            del self.refused_until_s[message_id]
+        return list(self.refused_until_s)
 
     def pause(self, now_s: float) -> None:
         """The node has no room: waits 1 s, doubling up to 60 s."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import time
 import uuid
 from collections import Counter
@@ -36,9 +37,10 @@ def channel(target: str, ca_pem: bytes, issued: Issued) -> grpc.aio.Channel:
 class SimulatedAgent:
     """A node. `run` keeps a session open for ever; state survives sessions, as a disk would."""
 
-    def __init__(self, node_id: str, target: str, ca_pem: bytes, issued: Issued) -> None:
+    def __init__(self, node_id: str, targets: str, ca_pem: bytes, issued: Issued) -> None:
+        """`targets`: HOST:PORT, or several with commas, dialled in turn."""
         self.node_id = node_id
-        self.target = target
+        self._targets = itertools.cycle(targets.split(","))
         self._ca_pem = ca_pem
         self._issued = issued
         self.boot_id = uuid.uuid4().hex
@@ -64,9 +66,14 @@ class SimulatedAgent:
         self.answer_dispatch = True
         self.code: grpc.StatusCode | None = None
         self.details = ""
+        self.endings: list[str] = []
         self._out: asyncio.Queue[node_pb2.NodeMessage] = asyncio.Queue()
         self._sent_at: dict[int, float] = {}
         self._ttl = (0.0, 0.0)
+
+    def dial_next(self) -> None:
+        """Skips a target, so that agents begin at different ones."""
+        next(self._targets)
 
     async def run(self, *, again: bool = True) -> None:
         """Dials until cancelled (or once)."""
@@ -81,7 +88,7 @@ class SimulatedAgent:
         """One session until it ends; `code` and `details` say how."""
         self._out = asyncio.Queue()
         self._sent_at.clear()
-        async with channel(self.target, self._ca_pem, self._issued) as link:
+        async with channel(next(self._targets), self._ca_pem, self._issued) as link:
             call = node_pb2_grpc.NodeServiceStub(link).Session(self._requests())
             self.sessions += 1
             try:
@@ -90,6 +97,7 @@ class SimulatedAgent:
                 self.code = await call.code()
             except grpc.aio.AioRpcError as error:
                 self.code, self.details = error.code(), error.details() or ""
+                self.endings.append(self.details)
                 raise
             finally:
                 call.cancel()

@@ -1,8 +1,9 @@
 -- claim --
 -- Moves due messages to the nodes that ask, by room (messages) and room_octets, and gives them with
 -- their content. Only for egresses the node holds in its current term and is not giving back, of
--- mailboxes it runs, and nothing that is suspended. A recipient who was suppressed meanwhile ends
--- the message here. The lease is locked so that the term cannot end under it.
+-- mailboxes it runs, nothing that is suspended, and none of `except_ids`. A recipient who was
+-- suppressed meanwhile ends the message here. The lease is locked so that the term cannot end
+-- under it.
 WITH asked AS (
     SELECT * FROM unnest(%(node_ids)s::text[], %(session_ids)s::text[], %(rooms)s::integer[],
                          %(rooms_octets)s::bigint[]) AS t (node_id, session_id, room, room_octets)
@@ -31,6 +32,7 @@ WITH asked AS (
         WHERE m.egress_id = u.egress_id
           AND m.state = 'scheduled'
           AND m.not_before <= now() + make_interval(secs => %(horizon_s)s)
+          AND m.id <> ALL (%(except_ids)s::text[])
           AND NOT EXISTS (
               SELECT 1 FROM stopped AS x
               WHERE (x.scope = 'mailbox' AND x.subject = m.mailbox)

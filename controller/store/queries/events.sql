@@ -15,7 +15,7 @@ RETURNING seq
 
 -- messages --
 -- The messages that a node reports on, locked, as far as this node had them last.
-SELECT id, state, queue_id, attempts, reason, stored
+SELECT id, state, queue_id, attempts, reason, stored, epoch
 FROM message WHERE id = ANY(%(ids)s) AND node_id = %(node_id)s
 ORDER BY id FOR UPDATE
 

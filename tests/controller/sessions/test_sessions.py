@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
@@ -17,25 +16,9 @@ from controller.keys.sealing import open_sealer
 from controller.server import Controller, serving
 from controller.serving.settings import Endpoint, RunSettings
 from controller.store import Store
+from tests.controller.sessions.scene import audit_of, connected, running, states, submit, until
 from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.small_fleet import apply, enrol, small_inventory, sql
-
-
-async def until(what: Callable[[], Awaitable[object]], deadline_s: float = 20) -> None:
-    """Waits for `what` to be true."""
-    async with asyncio.timeout(deadline_s):
-        while not await what():
-            await asyncio.sleep(0.05)
-
-
-@contextlib.asynccontextmanager
-async def running(agent: SimulatedAgent) -> AsyncIterator[SimulatedAgent]:
-    task = asyncio.create_task(agent.run())
-    try:
-        yield agent
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
 
 
 def settings(state_dir: Path) -> RunSettings:
@@ -61,27 +44,6 @@ def agent_of(controller: Controller, node_id: str, issued: Issued) -> SimulatedA
     return SimulatedAgent(node_id, f"127.0.0.1:{controller.port}", controller.ca.pem, issued)
 
 
-async def submit(store: Store, count: int, prefix: str = "k") -> list[str]:
-    """Puts messages where intake would; the planner takes it from there."""
-    ids = [f"{prefix}{i:025d}"[-26:] for i in range(count)]
-    await store.execute(
-        sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, recipient,"
-            " not_before, size) SELECT i, 'acme', i, '', 'to@x.test', now(), 10"
-            " FROM unnest(%(ids)s::text[]) AS i"), ids=ids,
-    )  # fmt: skip
-    await store.execute(
-        sql("INSERT INTO message_content (message_id, added, content)"
-            " SELECT i, 'Added: yes'::bytea, 'Body'::bytea FROM unnest(%(ids)s::text[]) AS i"),
-        ids=ids,
-    )  # fmt: skip
-    return ids
-
-
-async def states(store: Store) -> dict[str, int]:
-    rows = await store.fetch_all(sql("SELECT state, count(*) FROM message GROUP BY state"))
-    return {row["state"]: row["count"] for row in rows}
-
-
 async def test_two_nodes_get_their_share_and_send_every_message_once(
     controller: Controller,
 ) -> None:
@@ -104,21 +66,6 @@ async def test_two_nodes_get_their_share_and_send_every_message_once(
     assert shares[0] | shares[1] == {"px1", "px2", "px3", "px4"}
     message = next(iter(agents[0].spool.values()))
     assert message.content.endswith(b"Added: yesBody")
-
-
-async def audit_of(store: Store, action: str) -> list[dict[str, object]]:
-    return await store.fetch_all(
-        sql("SELECT actor, subject, reason, evidence FROM audit WHERE action = %(action)s"
-            " ORDER BY id"), action=action,
-    )  # fmt: skip
-
-
-async def connected(store: Store, node_id: str) -> bool:
-    row = await store.fetch_optional(
-        sql("SELECT n.connected AND l.held AS ok FROM node n JOIN lease l ON l.node_id = n.id"
-            " WHERE n.id = %(id)s"), id=node_id,
-    )  # fmt: skip
-    return bool(row and row["ok"])
 
 
 async def test_a_node_that_asks_for_another_nodes_session_is_refused_and_audited(

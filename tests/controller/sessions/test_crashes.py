@@ -1,0 +1,118 @@
+"""Controllers that are killed, and several at once: nothing is lost, nothing goes out twice."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from controller.keys.authority import FleetCa, open_fleet_ca
+from controller.keys.sealing import open_sealer
+from controller.store import Store
+from tests.controller.sessions.controller_process import ControllerProcess
+from tests.controller.sessions.scene import audit_of, running, states, submit, until
+from tests.controller.simulated_agent import SimulatedAgent
+from tests.controller.small_fleet import apply, enrol, small_inventory, sql
+
+
+@pytest.fixture
+async def fleet_ca(store: Store, tmp_path: Path) -> FleetCa:
+    """A fleet of two nodes in the database, with a CA; no controller yet."""
+    lease = {"ttl_s": 6, "margin_s": 1, "heartbeat_s": 0.3}
+    await apply(store, open_sealer(tmp_path), small_inventory(mailboxes=5, lease=lease))
+    return open_fleet_ca(tmp_path)
+
+
+@contextlib.asynccontextmanager
+async def processes(
+    count: int, state_dir: Path, dsn: str
+) -> AsyncIterator[list[ControllerProcess]]:
+    controllers = [ControllerProcess(state_dir, dsn) for _ in range(count)]
+    try:
+        for controller in controllers:
+            await controller.start()
+        yield controllers
+    finally:
+        for controller in controllers:
+            await controller.stop()
+
+
+async def agents_of(store: Store, ca: FleetCa, targets: str) -> list[SimulatedAgent]:
+    return [SimulatedAgent(id, targets, ca.pem, await enrol(store, ca, id)) for id in ("n1", "n2")]
+
+
+async def check_every_message_went_out_once(
+    store: Store, agents: list[SimulatedAgent], ids: list[str]
+) -> None:
+    async def all_sent() -> bool:
+        return (await states(store)).get("sent") == len(ids)
+
+    await until(all_sent, 60)
+    total = agents[0].handed_over + agents[1].handed_over
+    assert dict(total) == dict.fromkeys(ids, 1)
+    for scope in ("mailbox", "egress"):
+        used = await store.fetch_value(
+            sql("SELECT sum(used) FROM ledger WHERE scope = %(scope)s"), scope=scope
+        )
+        assert used == len(ids)
+    assert await store.fetch_value(sql("SELECT count(*) FROM event")) == 2 * len(ids)
+
+
+async def test_a_controller_killed_again_and_again_loses_and_doubles_nothing(
+    database: str, store: Store, tmp_path: Path, fleet_ca: FleetCa
+) -> None:
+    dice = random.Random(7)
+    async with processes(1, tmp_path, database) as (controller,):
+        agents = await agents_of(store, fleet_ca, controller.target)
+        ids: list[str] = []
+        async with running(agents[0]), running(agents[1]):
+            for round_ in range(6):
+                ids += await submit(store, 300, f"r{round_}-")
+                await asyncio.sleep(dice.uniform(0.05, 1.0))
+                await controller.stop(signal.SIGKILL)
+                await controller.start()
+            await check_every_message_went_out_once(store, agents, ids)
+    assert not await audit_of(store, "end-term")
+
+
+async def test_two_controllers_share_the_nodes_and_one_takes_over_from_the_other(
+    database: str, store: Store, tmp_path: Path, fleet_ca: FleetCa
+) -> None:
+    async with processes(2, tmp_path, database) as controllers:
+        targets = ",".join(controller.target for controller in controllers)
+        agents = await agents_of(store, fleet_ca, targets)
+        agents[1].dial_next()
+        ids = await submit(store, 500, "a")
+        async with running(agents[0]), running(agents[1]):
+            await asyncio.sleep(1.5)
+            await controllers[0].stop(signal.SIGKILL)
+            ids += await submit(store, 500, "b")
+            await check_every_message_went_out_once(store, agents, ids)
+            await controllers[0].start()
+            await controllers[1].stop(signal.SIGKILL)
+            ids += await submit(store, 100, "c")
+            await check_every_message_went_out_once(store, agents, ids)
+
+
+async def test_a_controller_that_is_asked_to_stop_tells_its_nodes_and_exits_well(
+    database: str, store: Store, tmp_path: Path, fleet_ca: FleetCa
+) -> None:
+    async with processes(1, tmp_path, database) as (controller,):
+        agents = await agents_of(store, fleet_ca, controller.target)
+        async with running(agents[0]):
+
+            async def granted() -> bool:
+                return bool(agents[0].grants)
+
+            await until(granted)
+            assert await controller.stop(signal.SIGTERM) == 0
+
+            async def told() -> bool:
+                return any("this controller stops" in ending for ending in agents[0].endings)
+
+            await until(told)
