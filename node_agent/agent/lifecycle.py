@@ -72,6 +72,20 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """A fact of the log, and whose it is.
+
+    By message id where the line names it, else by queue id; with an egress id instead, it is every
+    message's that the egress's transport may be delivering.
+    """
+
+    message_id: str | None
+    queue_id: str
+    fact: Fact
+    egress_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """What to do: the state to write, the event to report (None: nothing new), and more."""
 

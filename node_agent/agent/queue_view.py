@@ -20,6 +20,8 @@ class QueueView:
 
     # queue id to message id, of our messages (by the token in the sender)
     messages: dict[str, str]
+    # queue ids of ours that are on hold
+    held: frozenset[str]
     # queue name (incoming, active, deferred, hold, maildrop) to number of messages
     sizes: dict[str, int]
 
@@ -32,6 +34,7 @@ class QueueView:
 def read(lines: Iterable[bytes]) -> QueueView:
     """Read postqueue's JSON lines. Raises EvidenceError for anything else. Pure."""
     messages: dict[str, str] = {}
+    held: set[str] = set()
     sizes: Counter[str] = Counter()
     for line in lines:
         try:
@@ -43,7 +46,9 @@ def read(lines: Iterable[bytes]) -> QueueView:
         sizes[queue_name] += 1
         if token is not None:
             messages[queue_id] = token
-    return QueueView(messages, dict(sizes))
+            if queue_name == "hold":
+                held.add(queue_id)
+    return QueueView(messages, frozenset(held), dict(sizes))
 
 
 async def look(command: Sequence[str]) -> QueueView:

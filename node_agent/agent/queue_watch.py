@@ -7,7 +7,7 @@ were lost) will never be heard of again: it becomes uncertain, with that as its 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
 import structlog
 
@@ -17,6 +17,8 @@ from node_agent.agent.lifecycle import Fact, FactKind, State
 from node_agent.agent.maillog.follower import LogFollower
 from node_agent.agent.queue_view import QueueView
 from node_agent.agent.spool.spool import Learned, Spool
+
+HELD_SETTLE_S = 2.0
 
 _log = structlog.get_logger("queue-watch")
 
@@ -29,6 +31,15 @@ def vanished(queued_before: Collection[str], view: QueueView, still_queued: set[
     """
     present = set(view.messages.values())
     return sorted(i for i in queued_before if i in still_queued and i not in present)
+
+
+def interrupted(in_flight: Mapping[str, str], view: QueueView) -> dict[str, str]:
+    """Queue id to message id of what was being delivered when it was put on hold. Pure.
+
+    Before Postfix starts, everything in its active queue is put on hold: what a crash or a stop
+    interrupted may have been sent, and Postfix would simply send it again.
+    """
+    return {q: i for q, i in in_flight.items() if q in view.held and view.messages.get(q) == i}
 
 
 class QueueWatch:
@@ -68,11 +79,28 @@ class QueueWatch:
         for name in ("active", "deferred", "hold", "incoming"):
             metrics.POSTFIX_QUEUE.labels(name).set(view.sizes.get(name, 0))
         await self._spool.remember("queue_snapshot", view.sizes)
+        await self._see_to_held(view)
         if before <= set(view.messages.values()):
             return
         await self._follower.catch_up()
         still = {m.id for m in await self._spool.in_states(State.QUEUED)}
         await self._give_up(vanished(before, view, still))
+
+    async def _see_to_held(self, view: QueueView) -> None:
+        suspects = interrupted(await self._spool.in_flight(), view)
+        if not suspects:
+            return
+        # Someone may have held a running delivery, whose end is logged in a moment.
+        await asyncio.sleep(HELD_SETTLE_S)
+        await self._follower.catch_up()
+        still = await self._spool.in_flight()
+        reason = "on hold since Postfix was stopped while it was being delivered: maybe sent"
+        facts = [
+            (i, Fact(FactKind.UNCERTAIN, clock.wall_ms(), queue_id=q, reason=reason))
+            for q, i in suspects.items()
+            if q in still
+        ]
+        await self._on_learned(await self._spool.learn(facts))
 
     async def _give_up(self, message_ids: list[str]) -> None:
         if not message_ids:

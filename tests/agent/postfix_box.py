@@ -175,6 +175,12 @@ class PostfixBox:
         """Run a command in the box's network."""
         return _run("ip", "netns", "exec", self.namespace, *command)
 
+    def reload(self) -> None:
+        """`postfix reload`, from within the box's process namespace (its master is process 1)."""
+        (master,) = self.inner_pids("master")
+        inside = ["nsenter", "-t", str(master), "-p", "-m", "-n", "-r", "-w"]
+        _run(*inside, "/usr/sbin/postfix", "reload")
+
     def inner_pids(self, name: str) -> list[int]:
         """Host pids of the box's processes of this name."""
         found = []

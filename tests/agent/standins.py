@@ -41,9 +41,7 @@ def make_credentials(place: Path, controller_address: str) -> None:
     for name, san in names.items():
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = _certificate(name, key, "ca", ca_key, san)
-        (place / f"{name}.pem").write_bytes(
-            certificate.public_bytes(serialization.Encoding.PEM)
-        )
+        (place / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         (place / f"{name}.key").write_bytes(
             key.private_bytes(
                 serialization.Encoding.PEM,
@@ -185,7 +183,7 @@ class Controller(node_pb2_grpc.NodeServiceServicer):
             part = messages[start : start + 100]
             self.say(node_pb2.ControllerMessage(dispatch=node_pb2.Dispatch(messages=part)))
 
-    async def Session(  # noqa: N802
+    async def Session(
         self,
         request_iterator: AsyncIterator[node_pb2.NodeMessage],
         context: grpc.aio.ServicerContext[node_pb2.NodeMessage, node_pb2.ControllerMessage],

@@ -16,6 +16,7 @@ from pathlib import Path
 import structlog
 
 from node_agent.agent import clock, metrics
+from node_agent.agent.lifecycle import Entry
 from node_agent.agent.maillog import line, meaning
 from node_agent.agent.maillog.follow import Chunk, LogFile
 from node_agent.agent.maillog.position import Position
@@ -25,7 +26,7 @@ POLL_S = 0.2
 # postlogd(8) writes what it received a moment later.
 SETTLE_S = 0.5
 # Cheap test before the parser: most lines of Postfix's are none of ours.
-_WORTH_A_LOOK = re.compile(r"status=|\(queue active\)|: removed$")
+_WORTH_A_LOOK = re.compile(r"status=|\(queue active\)|: removed$| socket")
 
 _log = structlog.get_logger("maillog")
 
@@ -102,16 +103,12 @@ class LogFollower:
         now = datetime.now().astimezone()
         entries = [entry for text in chunk.lines if (entry := _entry(text, now)) is not None]
         metrics.LOG_LINES.inc(len(chunk.lines))
-        learned = await self._spool.learn_from_log(
-            LogBatch(
-                [(e.message_id, e.queue_id, e.fact) for e in entries], chunk.position.as_json()
-            )
-        )
+        learned = await self._spool.learn_from_log(LogBatch(entries, chunk.position.as_json()))
         if learned:
             await self._on_learned(learned)
 
 
-def _entry(text: str, now: datetime) -> meaning.Entry | None:
+def _entry(text: str, now: datetime) -> Entry | None:
     if not _WORTH_A_LOOK.search(text):
         return None
     try:

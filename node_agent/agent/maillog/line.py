@@ -33,6 +33,10 @@ _EXPIRED = re.compile(
     + _ADDRESS.format(name="sender")
     + r", status=(?P<status>(?:force-)?expired), returned to sender"
 )
+_DIED = re.compile(
+    r"warning: (?:premature end-of-input on )?private/egress-([a-z0-9][a-z0-9-]{0,30}) socket"
+    r"(?:: malformed response| while )"
+)
 _EGRESS = re.compile(r"/egress-([a-z0-9][a-z0-9-]{0,30})(?:/|$)")
 
 
@@ -78,7 +82,18 @@ class Removed:
     by_operator: bool
 
 
-Record = Active | Delivery | Expired | Removed
+@dataclass(frozen=True, slots=True)
+class Died:
+    """The smtp(8) of an egress ended over a delivery without a word; Postfix will try again.
+
+    Which delivery it was is not said: any that is under way for this egress.
+    """
+
+    stamp: str
+    egress_id: str
+
+
+Record = Active | Delivery | Expired | Removed | Died
 
 
 def parse(line: str) -> Record | None:
@@ -86,11 +101,12 @@ def parse(line: str) -> Record | None:
     head = _HEAD.match(line)
     if head is None:
         return None
+    tag, stamp = head["tag"], head["stamp"]
     body = _QUEUE_ID.match(head["text"])
     if body is None:
-        return None
+        died = _DIED.match(head["text"]) if tag.endswith("/qmgr") else None
+        return Died(stamp, died[1]) if died else None
     queue_id, rest = body[1], body[2]
-    tag, stamp = head["tag"], head["stamp"]
     if rest.startswith("to=<"):
         return _delivery(stamp, queue_id, tag, rest)
     if rest.startswith("from=<"):

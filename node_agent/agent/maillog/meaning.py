@@ -9,11 +9,10 @@ by it: such a deferral is merely not counted as a receiver's).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
-from node_agent.agent.lifecycle import Fact, FactKind
-from node_agent.agent.maillog.line import Active, Delivery, Expired, Record, Removed
+from node_agent.agent.lifecycle import Entry, Fact, FactKind
+from node_agent.agent.maillog.line import Active, Delivery, Died, Expired, Record, Removed
 from node_agent.agent.maillog.stamp import not_after, read_stamp
 from node_agent.agent.verp import token_of
 
@@ -36,15 +35,6 @@ _SUSPENDED_DELIVERY = "delivery temporarily suspended: "
 _UNKNOWN_ENDINGS = ("message may be sent more than once", "unknown mail transport error")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A fact, and whose it is: by message id where the line names it, else by queue id."""
-
-    message_id: str | None
-    queue_id: str
-    fact: Fact
-
-
 def read(record: Record, line: str, now: datetime) -> Entry | None:
     """The fact in `record` (parsed from `line`), or None where it is nobody's of ours.
 
@@ -57,6 +47,8 @@ def read(record: Record, line: str, now: datetime) -> Entry | None:
         return _delivery(record, line, at_ms)
     if isinstance(record, Expired):
         return _expired(record, line, at_ms)
+    if isinstance(record, Died):
+        return _died(record, line, at_ms)
     return _removed(record, line, at_ms)
 
 
@@ -122,6 +114,12 @@ def _expired(record: Expired, line: str, at_ms: int) -> Entry:
         log_line=line,
     )
     return Entry(token_of(record.sender), record.queue_id, fact)
+
+
+def _died(record: Died, line: str, at_ms: int) -> Entry:
+    reason = "Postfix's smtp(8) died over it: it may have been sent"
+    fact = Fact(FactKind.UNCERTAIN, at_ms, reason=reason, log_line=line)
+    return Entry(None, "", fact, record.egress_id)
 
 
 def _removed(record: Removed, line: str, at_ms: int) -> Entry:

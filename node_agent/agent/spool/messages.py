@@ -12,10 +12,14 @@ from dataclasses import dataclass
 from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import node_pb2
 
-from node_agent.agent.lifecycle import CONTENT_NEEDED, FINAL, Fact, State, Step, step
+from node_agent.agent.lifecycle import CONTENT_NEEDED, FINAL, Fact, FactKind, State, Step, step
 from node_agent.agent.spool import meta, outbox
 
 _COLUMNS = "id, mailbox, recipient, egress_id, epoch, not_before_ms, size, state, queue_id"
+# Facts after which Postfix is not delivering the message.
+_NOT_IN_FLIGHT = frozenset(
+    {FactKind.DEFERRED, FactKind.SENT, FactKind.BOUNCED, FactKind.EXPIRED, FactKind.UNCERTAIN}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +105,13 @@ def mark_handing(
 def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> Step | None:
     """Write down what `fact` does to the message and the event it makes; None: no such message."""
     row = db.execute(
-        "SELECT state, queue_id, egress_id, local_stage, local_seq, epoch FROM message "
-        "WHERE id = ?",
+        "SELECT state, queue_id, egress_id, local_stage, local_seq, epoch, in_flight "
+        "FROM message WHERE id = ?",
         (message_id,),
     ).fetchone()
     if row is None:
         return None
-    state, queue_id, egress_id, local_stage, local_seq, epoch = row
+    state, queue_id, egress_id, local_stage, local_seq, epoch, in_flight = row
     result = step(State(state), queue_id, fact)
     if fact.queue_id and result.state not in FINAL and not result.doubled:
         queue_id = fact.queue_id
@@ -116,13 +120,18 @@ def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> S
         if repeats and local_seq > int(meta.read(db, "acked_seq")):
             # The gateway said the same before and the controller has not even heard that: an
             # outage would fill the outbox with attempts that never reached a receiver.
+            db.execute("UPDATE message SET in_flight = 0 WHERE id = ?", (message_id,))
             return result
         seq = outbox.append(db, _event(message_id, queue_id, egress_id, epoch, result.event, fact))
         local_stage, local_seq = fact.gateway_stage, seq if fact.gateway_stage else 0
+    if fact.kind is FactKind.SEEN and fact.log_line:
+        in_flight = 1
+    elif fact.kind in _NOT_IN_FLIGHT:
+        in_flight = 0
     db.execute(
         "UPDATE message SET state = ?, queue_id = ?, local_stage = ?, local_seq = ?, "
-        "changed_ms = ? WHERE id = ?",
-        (result.state, queue_id, local_stage, local_seq, now_ms, message_id),
+        "in_flight = ?, changed_ms = ? WHERE id = ?",
+        (result.state, queue_id, local_stage, local_seq, in_flight, now_ms, message_id),
     )
     if result.state not in CONTENT_NEEDED and State(state) in CONTENT_NEEDED:
         db.execute("DELETE FROM content WHERE message_id = ?", (message_id,))
@@ -133,6 +142,16 @@ def id_of_queue_file(db: sqlite3.Connection, queue_id: str) -> str | None:
     """The message Postfix knows by `queue_id`."""
     row = db.execute("SELECT id FROM message WHERE queue_id = ?", (queue_id,)).fetchone()
     return None if row is None else str(row[0])
+
+
+def in_flight(db: sqlite3.Connection, egress_id: str | None = None) -> dict[str, str]:
+    """Queue id to message id of queued messages that Postfix may be delivering (of one egress)."""
+    rows = db.execute(
+        "SELECT queue_id, id FROM message WHERE state = 'queued' AND in_flight = 1 "
+        "AND (egress_id = ?1 OR ?1 IS NULL)",
+        (egress_id,),
+    )
+    return {str(a): str(b) for a, b in rows}
 
 
 def not_held(db: sqlite3.Connection) -> list[tuple[str, str]]:

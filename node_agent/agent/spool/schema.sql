@@ -19,6 +19,8 @@ CREATE TABLE message (
     queue_id      TEXT NOT NULL DEFAULT '',
     -- of an uncertain one: postsuper has put it on hold
     held          INTEGER NOT NULL DEFAULT 0,
+    -- qmgr(8) took it up and its log does not tell yet how that ended
+    in_flight     INTEGER NOT NULL DEFAULT 0,
     -- gateway stage and sequence number of the last DEFERRED event that no receiver caused
     local_stage   TEXT NOT NULL DEFAULT '',
     local_seq     INTEGER NOT NULL DEFAULT 0,

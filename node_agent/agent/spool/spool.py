@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from postfleet.v1 import node_pb2
@@ -16,7 +16,7 @@ from postfleet.v1 import node_pb2
 from node_agent.agent import clock
 from node_agent.agent.config import SpoolSettings
 from node_agent.agent.errors import DiskFullError
-from node_agent.agent.lifecycle import Fact, State, Step
+from node_agent.agent.lifecycle import Entry, Fact, State, Step
 from node_agent.agent.spool import database, messages, meta, outbox
 from node_agent.agent.spool.messages import SpooledMessage
 from node_agent.agent.spool.reserve import Reserve, free_octets
@@ -34,13 +34,9 @@ class Learned:
 
 @dataclass(frozen=True, slots=True)
 class LogBatch:
-    """What one stretch of the log says: outcomes by queue id, tokens by queue id, and its end.
+    """What one stretch of the log says, in its order, and how far it goes (JSON)."""
 
-    `entries`: (message id or None, queue id, fact), in the order of the log. With a message id the
-    line itself names the message; else the queue id must be known.
-    """
-
-    entries: Sequence[tuple[str | None, str, Fact]]
+    entries: Sequence[Entry]
     position: object
 
 
@@ -132,11 +128,10 @@ class Spool:
         def write(db: sqlite3.Connection) -> list[Learned]:
             now_ms = clock.wall_ms()
             learned: list[Learned] = []
-            for message_id, queue_id, fact in batch.entries:
-                known = message_id or messages.id_of_queue_file(db, queue_id)
-                step = messages.learn(db, known, fact, now_ms) if known else None
-                if known and step is not None:
-                    learned.append(Learned(known, fact, step))
+            for message_id, fact in (one for e in batch.entries for one in _whose(db, e)):
+                step = messages.learn(db, message_id, fact, now_ms)
+                if step is not None:
+                    learned.append(Learned(message_id, fact, step))
             meta.write(db, "log_position", batch.position)
             return learned
 
@@ -145,6 +140,10 @@ class Spool:
     async def log_position(self) -> object:
         """What `learn_from_log` stored last, as JSON; None: nothing yet."""
         return await self._thread.run(lambda db: meta.read(db, "log_position"))
+
+    async def in_flight(self) -> dict[str, str]:
+        """Queue id to message id of what Postfix may be delivering, as far as its log tells."""
+        return await self._thread.run(messages.in_flight)
 
     async def not_held(self) -> list[tuple[str, str]]:
         """(id, queue id) of uncertain messages that are not known to be on hold."""
@@ -198,3 +197,12 @@ class Spool:
     async def recall_octets(self, name: str) -> bytes | None:
         """The octets kept under `name`."""
         return await self._thread.run(lambda db: meta.read_octets(db, name))
+
+
+def _whose(db: sqlite3.Connection, entry: Entry) -> list[tuple[str, Fact]]:
+    """The messages an entry of the log is about, each with the fact."""
+    if entry.egress_id:
+        flying = messages.in_flight(db, entry.egress_id)
+        return [(i, replace(entry.fact, queue_id=queue_id)) for queue_id, i in flying.items()]
+    message_id = entry.message_id or messages.id_of_queue_file(db, entry.queue_id)
+    return [(message_id, entry.fact)] if message_id else []
