@@ -14,7 +14,7 @@ import structlog
 from google.protobuf.message import DecodeError
 from postfleet.v1 import spec_pb2
 
-from node_agent.apply import services, swap
+from node_agent.apply import postfix_master, services, swap
 from node_agent.apply.check import check
 from node_agent.apply.errors import ApplyError, ReloadFailed, ValidationFailed
 from node_agent.apply.layout import Layout
@@ -46,16 +46,14 @@ def apply_spec(message: spec_pb2.NodeSpec, own_node_id: str | None, layout: Layo
     if before and holds(before, rendered) and not swap.fix_links(layout):
         services.reload(services.NOTHING_CHANGED, spec.generation, layout)
         return False
+    same_templates = before is not None and previous is not None and _as_today(before, layout)
     staged = stage(rendered, spec.generation, layout)
     try:
         compile_maps(staged)
-        check(staged, spec, layout)
+        check(staged, before if same_templates else None, spec, layout)
     except ApplyError:
         swap.keep_failed(staged, layout)
         raise
-    same_templates = (
-        previous is not None and before is not None and _as_rendered_now(before, layout)
-    )
     _install(staged, spec, to_probe(previous, spec, same_templates), layout)
     return True
 
@@ -83,13 +81,12 @@ def go_back(unproven: swap.Swap, layout: Layout) -> None:
     before = present(layout)
     previous = applied(before)
     if previous is None:
-        services.stop_postfix()
+        postfix_master.stop()
     else:
-        everything = services.Changes(gateway=True, opendkim=True, postfix=True)
-        services.reload(everything, previous.generation, layout)
+        services.reload(services.ALL_CHANGED, previous.generation, layout)
 
 
-def _as_rendered_now(directory: Path, layout: Layout) -> bool:
+def _as_today(directory: Path, layout: Layout) -> bool:
     """True when today's templates make of the old spec what the old ones made."""
     return holds(directory, _rerender(directory, layout))
 

@@ -67,6 +67,10 @@ class Layout:
         return self.root / "var/log/postfleet/mail.log"
 
     @property
+    def master_pid(self) -> Path:
+        return self.root / "var/spool/postfix/pid/master.pid"
+
+    @property
     def opendkim_socket(self) -> Path:
         return self.root / "run/opendkim/opendkim.sock"
 

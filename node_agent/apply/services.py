@@ -11,19 +11,20 @@ generation, opendkim answers on its socket, Postfix logs its reload.
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from node_agent.apply import mail_log
-from node_agent.apply.command import Outcome, run
+from node_agent.apply import mail_log, postfix_master
+from node_agent.apply.command import run
 from node_agent.apply.errors import ReloadFailed
 from node_agent.apply.layout import Layout
 from node_agent.local.errors import LocalError
 from node_agent.local.gateway_blocking import BlockingGatewayClient
 
 _SYSTEMCTL = "/usr/bin/systemctl"
-_WAIT_S = 20.0
+_WAIT_S = 60.0
 _STEP_S = 0.05
 
 
@@ -37,6 +38,7 @@ class Changes:
 
 
 NOTHING_CHANGED = Changes(gateway=False, opendkim=False, postfix=False)
+ALL_CHANGED = Changes(gateway=True, opendkim=True, postfix=True)
 
 
 def reload(changes: Changes, generation: int, layout: Layout) -> None:
@@ -44,44 +46,22 @@ def reload(changes: Changes, generation: int, layout: Layout) -> None:
 
     Raises ReloadFailed naming the first that did not.
     """
-    establish_network()
+    # The rules and the route are its own; apply has no right to the network's configuration.
+    _systemctl("start", "postfleet-net.service")
     mail_log.provide(layout)
-    if changes.gateway:
-        _reload_gateway(generation)
-    _must(run(_SYSTEMCTL, "restart" if changes.opendkim else "start", "opendkim.service"))
-    _until(layout.opendkim_socket.is_socket, f"opendkim made no {layout.opendkim_socket}")
-    if not run("/usr/sbin/postfix", "status").ok:
-        # Not "start": on Debian 12 the unit may be active while the daemons are not.
-        _must(run(_SYSTEMCTL, "restart", postfix_unit()))
-    elif changes.postfix:
-        _reload_postfix(layout)
+    _systemctl("reload-or-restart" if changes.gateway else "start", "postfleet-gateway.service")
+    _until(*_gateway_runs(generation))
+    _systemctl("restart" if changes.opendkim else "start", "opendkim.service")
+    _until(
+        lambda: _accepts(str(layout.opendkim_socket)),
+        lambda: f"opendkim does not answer at {layout.opendkim_socket}",
+    )
+    if not postfix_master.start_if_stopped(layout) and changes.postfix:
+        postfix_master.reread(layout)
 
 
-def establish_network() -> None:
-    """Have the firewall rules and the route put in place again; nothing changes where they are.
-
-    The unit does it, so that apply itself needs no right to the network's configuration.
-    """
-    _must(run(_SYSTEMCTL, "reload-or-restart", "postfleet-net.service"))
-
-
-def stop_postfix() -> None:
-    """Stop Postfix: there is no generation that it could run."""
-    _must(run(_SYSTEMCTL, "stop", postfix_unit()))
-
-
-def postfix_unit() -> str:
-    """Return the unit that holds the daemons; on Debian 12 postfix.service is only a shell."""
-    kind = run(_SYSTEMCTL, "show", "--property=Type", "--value", "postfix.service")
-    return "postfix@-.service" if kind.stdout.strip() == "oneshot" else "postfix.service"
-
-
-def _reload_gateway(generation: int) -> None:
-    unit = "postfleet-gateway.service"
-    if run(_SYSTEMCTL, "is-active", "--quiet", unit).ok:
-        _must(run(_SYSTEMCTL, "reload", unit))
-    else:
-        _must(run(_SYSTEMCTL, "start", unit))
+def _gateway_runs(generation: int) -> tuple[Callable[[], bool], Callable[[], str]]:
+    """Return a test whether the gateway has this generation in force, and words if not."""
     problem = "it did not answer"
 
     def in_force() -> bool:
@@ -95,27 +75,23 @@ def _reload_gateway(generation: int) -> None:
         problem = status.config_error or f"it runs generation {status.config_generation}"
         return status.config_generation == generation and not status.config_error
 
-    _until(in_force, lambda: f"the gateway did not take generation {generation}: {problem}")
+    return in_force, lambda: f"the gateway did not take generation {generation}: {problem}"
 
 
-def _reload_postfix(layout: Layout) -> None:
-    offset = mail_log.size(layout.mail_log)
-    _must(run(_SYSTEMCTL, "reload", postfix_unit()))
-    _until(
-        lambda: "reload -- version" in mail_log.added_since(layout.mail_log, offset),
-        f"Postfix logged no reload in {layout.mail_log}",
-    )
+def _accepts(path: str) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as sock:
+        return sock.connect_ex(path) == 0
 
 
-def _must(outcome: Outcome) -> None:
+def _systemctl(verb: str, unit: str) -> None:
+    outcome = run(_SYSTEMCTL, verb, unit)
     if not outcome.ok:
-        raise ReloadFailed(f"{outcome}; see `journalctl -e`")
+        raise ReloadFailed(f"{outcome}; see `journalctl -e -u {unit}`")
 
 
-def _until(true: Callable[[], bool], otherwise: str | Callable[[], str]) -> None:
+def _until(true: Callable[[], bool], otherwise: Callable[[], str]) -> None:
     deadline = time.monotonic() + _WAIT_S
     while not true():
         if time.monotonic() > deadline:
-            words = otherwise if isinstance(otherwise, str) else otherwise()
-            raise ReloadFailed(f"{words} (waited {_WAIT_S:g} s)")
+            raise ReloadFailed(f"{otherwise()} (waited {_WAIT_S:g} s)")
         time.sleep(_STEP_S)
