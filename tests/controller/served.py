@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc, submission_pb2_grpc
 
-from controller.server import Controller
+from controller.server import Controller, serving
+from controller.serving.settings import Endpoint, RunSettings
 from inventory.load import parse
 from inventory.reference import render
 from inventory.secrets import references
@@ -56,3 +62,26 @@ def inventory_request(text: str, password: str = "s3cret") -> fleet_pb2.Inventor
 
 def small_inventory(mailboxes: int = 24) -> str:
     return render(nodes=3, mailboxes=mailboxes)
+
+
+def new_csr() -> str:
+    """A PEM certificate request of a new key, as a node makes it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "whoever")])
+    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, SHA256())
+    return request.public_bytes(Encoding.PEM).decode()
+
+
+@pytest.fixture
+async def served(database: str, tmp_path: Path) -> AsyncIterator[Served]:
+    settings = RunSettings(tmp_path / "state", Endpoint("127.0.0.1", 0))
+    async with serving(settings, database) as controller:
+        folder = tmp_path / "state" / "operator"
+        async with operator_channel(controller.port, folder) as channel:
+            yield Served(
+                controller,
+                fleet_pb2_grpc.FleetServiceStub(channel),
+                submission_pb2_grpc.SubmissionServiceStub(channel),
+                tmp_path / "state",
+                database,
+            )

@@ -10,29 +10,19 @@ import grpc
 import psycopg
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import Encoding
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from postfleet.v1 import fleet_pb2
 
 from controller.keys.credentials import write_credentials
 from controller.keys.identity import Kind
-from tests.controller.served import Served, inventory_request, small_inventory
+from tests.controller.served import Served, inventory_request, new_csr, small_inventory
 
 
 def _rows(served: Served, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(served.database, autocommit=True) as connection:
         cursor = connection.execute(statement, parameters)  # type: ignore[arg-type]
         return cursor.fetchall() if cursor.description else []
-
-
-def _csr() -> str:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "whoever")])
-    request = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, SHA256())
-    return request.public_bytes(Encoding.PEM).decode()
 
 
 async def _audit(served: Served, subject: str) -> list[fleet_pb2.AuditEntry]:
@@ -130,7 +120,7 @@ async def test_secrets_that_did_not_come_along_are_named(served: Served) -> None
 
 async def test_what_cannot_be_done_now_is_a_failed_precondition(served: Served) -> None:
     await served.apply(small_inventory())
-    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n3", csr_pem=_csr()))
+    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n3", csr_pem=new_csr()))
     text = small_inventory()
     smaller = text[: text.index("  - id: n3")]
     with pytest.raises(grpc.aio.AioRpcError, match="postfleet node decommission n3") as refused:
@@ -154,7 +144,7 @@ async def test_enrolment_puts_the_newest_certificate_in_force(served: Served) ->
     digests = []
     for _ in range(2):
         reply = await served.fleet.EnrolNode(
-            fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem=_csr())
+            fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem=new_csr())
         )
         assert x509.load_pem_x509_certificate(reply.certificate_pem.encode())
         digests += _rows(served, "SELECT certificate_sha256 FROM node WHERE id = 'n1'")
@@ -167,7 +157,7 @@ async def test_enrolment_puts_the_newest_certificate_in_force(served: Served) ->
 async def test_nobody_is_enrolled_who_is_not_in_the_inventory(served: Served) -> None:
     await served.apply(small_inventory())
     with pytest.raises(grpc.aio.AioRpcError) as refused:
-        await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n9", csr_pem=_csr()))
+        await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n9", csr_pem=new_csr()))
     assert refused.value.code() is grpc.StatusCode.NOT_FOUND
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem="junk"))
@@ -192,7 +182,7 @@ async def test_a_decommissioned_node_stays_out_and_can_leave_the_inventory(
     served: Served,
 ) -> None:
     await served.apply(small_inventory())
-    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n3", csr_pem=_csr()))
+    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n3", csr_pem=new_csr()))
     order = fleet_pb2.DecommissionNodeRequest(node_id="n3", reason="provider ends")
     node = await served.fleet.DecommissionNode(order)
     assert node.state == "decommissioned"
@@ -200,7 +190,7 @@ async def test_a_decommissioned_node_stays_out_and_can_leave_the_inventory(
         await served.fleet.SetNodeCordon(fleet_pb2.SetNodeCordonRequest(node_id="n3"))
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     with pytest.raises(grpc.aio.AioRpcError, match="is decommissioned"):
-        await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n3", csr_pem=_csr()))
+        await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n3", csr_pem=new_csr()))
     text = small_inventory()
     done = await served.apply(text[: text.index("  - id: n3")])
     assert [(each.action, each.id) for each in done.changes] == [("remove", "n3")]
@@ -208,7 +198,7 @@ async def test_a_decommissioned_node_stays_out_and_can_leave_the_inventory(
 
 async def test_a_fenced_node_loses_its_term_and_its_certificate(served: Served) -> None:
     await served.apply(small_inventory())
-    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem=_csr()))
+    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem=new_csr()))
     _rows(served, "INSERT INTO lease (node_id, epoch, held) VALUES ('n1', 4, true)")
     _rows(served, "DELETE FROM assignment")
     _rows(served, "INSERT INTO assignment (egress_id, node_id, epoch) VALUES ('px001', 'n1', 4)")

@@ -1,0 +1,193 @@
+"""postfleet node: the machines."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from controller.cli.command import Session, add
+from controller.cli.options import DryRun, Filter, Limit, NodeId, OfClient
+
+group = typer.Typer(help="The machines that send.", no_args_is_help=True)
+
+
+@add(group, "list", examples=("postfleet node list", "postfleet node list --json | jq '.[].id'"))
+def list_(session: Session, filter: Filter = "", client: OfClient = "", limit: Limit = 0) -> None:
+    """List nodes with their state, load and generation."""
+    from postfleet.v1 import fleet_pb2
+
+    from controller.cli.connection import connected
+    from controller.cli.output import as_data, print_json, print_table
+
+    request = fleet_pb2.ListRequest(filter=filter, client_id=client)
+    with connected(session) as connection:
+        nodes = list(connection.pages("ListNodes", request, "nodes", limit))
+    if session.json:
+        print_json([as_data(node) for node in nodes])
+        return
+    print_table(
+        ("node", "state", "failure domain", "#egresses", "#mailboxes", "generation", "lease",
+         "#spooled", "#queued", "#deferred", "seen", "agent"),
+        [_row(node) for node in nodes],
+        "no nodes; `postfleet fleet apply` brings them in",
+    )  # fmt: skip
+
+
+def _row(node: Any) -> tuple[Any, ...]:
+    from controller.cli.output import ago, number, state
+
+    return (
+        node.id, state(node.state), node.failure_domain, number(node.egresses),
+        f"{node.mailboxes:,}/{node.capacity:,}", _generation(node),
+        f"term {node.epoch}" if node.lease_valid else "none", number(node.spooled),
+        number(node.queued), number(node.deferred), ago(node, "last_seen"), node.agent_version,
+    )  # fmt: skip
+
+
+def _generation(node: Any) -> Any:
+    from rich.text import Text
+
+    if node.spec_error:
+        return Text(f"{node.running_generation}, {node.wanted_generation} failed", style="red")
+    if node.running_generation == node.wanted_generation:
+        return str(node.running_generation)
+    return Text(f"{node.running_generation} of {node.wanted_generation}", style="yellow")
+
+
+@add(group, "show", examples=("postfleet node show n1",))
+def show(session: Session, node: NodeId) -> None:
+    """Show one node and the egresses it has."""
+    from postfleet.v1 import fleet_pb2
+
+    from controller.cli.connection import connected
+    from controller.cli.output import as_data, console, print_json
+
+    with connected(session) as connection:
+        found = _find(connection, node)
+        egresses = list(
+            connection.pages("ListEgresses", fleet_pb2.ListRequest(node_id=node), "egresses")
+        )
+    if session.json:
+        print_json(as_data(found) | {"egress_list": [as_data(each) for each in egresses]})
+        return
+    _print_node(found)
+    if egresses:
+        from controller.cli.groups.egress import print_egresses
+
+        console().print()
+        print_egresses(egresses)
+
+
+def _print_node(node: Any) -> None:
+    from controller.cli.output import ago, print_details, state
+
+    print_details(
+        [
+            ("node", node.id),
+            ("state", state(node.state)),
+            ("address", node.address),
+            ("failure domain", node.failure_domain),
+            ("load", f"{node.egresses} egresses, {node.mailboxes} of {node.capacity} mailboxes"),
+            ("generation", _generation(node)),
+            ("spec error", node.spec_error),
+            ("lease", f"term {node.epoch}" if node.lease_valid else "none"),
+            ("cordoned", "yes" if node.cordoned else ""),
+            ("mail", f"{node.spooled} spooled, {node.queued} queued, {node.deferred} deferred"),
+            ("seen", ago(node, "last_seen")),
+            ("agent", node.agent_version),
+        ]
+    )
+
+
+def _find(connection: Any, node_id: str) -> Any:
+    from postfleet.v1 import fleet_pb2
+
+    from controller.cli.exits import Exit
+    from controller.cli.failure import Failure
+
+    found = connection.ask("ListNodes", fleet_pb2.ListRequest(id=node_id)).nodes
+    if not found:
+        raise Failure(
+            Exit.NOT_FOUND,
+            f"there is no node {node_id!r} in the fleet; `postfleet node list` shows them",
+        )
+    return found[0]
+
+
+@add(group, "cordon", examples=("postfleet node cordon n3", "postfleet node cordon n3 --dry-run"))
+def cordon(session: Session, node: NodeId, dry_run: DryRun = False) -> None:
+    """Assign no further egress to a node. What it has stays and goes on sending."""
+    _set_cordon(session, node, True, dry_run)
+
+
+@add(group, "uncordon", examples=("postfleet node uncordon n3",))
+def uncordon(session: Session, node: NodeId, dry_run: DryRun = False) -> None:
+    """Open a cordoned node for egresses again."""
+    _set_cordon(session, node, False, dry_run)
+
+
+def _set_cordon(session: Session, node: str, cordoned: bool, dry_run: bool) -> None:
+    from postfleet.v1 import fleet_pb2
+
+    from controller.cli.connection import connected
+
+    with connected(session) as connection:
+        before = _find(connection, node)
+        request = fleet_pb2.SetNodeCordonRequest(node_id=node, cordoned=cordoned, dry_run=dry_run)
+        after = connection.ask("SetNodeCordon", request)
+    word = "cordoned" if cordoned else "open for egresses"
+    _report(session, after, before.cordoned != after.cordoned, dry_run, f"{node} is {word}")
+
+
+@add(
+    group,
+    "decommission",
+    examples=(
+        "postfleet node decommission n3 --reason 'contract ends'",
+        "postfleet node decommission n3 --fenced --reason 'disk died, machine is off'",
+    ),
+)
+def decommission(
+    session: Session,
+    node: NodeId,
+    fenced: Annotated[
+        bool,
+        typer.Option(
+            "--fenced", help="You attest that the machine is off for good: nothing is awaited of it"
+        ),
+    ] = False,
+    reason: Annotated[str, typer.Option("--reason", help="Why; for the audit log")] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Take a node out of service: it gives every egress back, and gets none any more.
+
+    With --fenced its egresses go to other nodes at once. That is only safe when the machine cannot
+    send any more: two nodes would send for the same egress otherwise.
+    """
+    from postfleet.v1 import fleet_pb2
+
+    from controller.cli.connection import connected
+
+    with connected(session) as connection:
+        before = _find(connection, node)
+        request = fleet_pb2.DecommissionNodeRequest(
+            node_id=node, fenced=fenced, dry_run=dry_run, reason=reason
+        )
+        after = connection.ask("DecommissionNode", request)
+    changed = before.state != after.state or before.egresses != after.egresses
+    words = f"{node} is out of service"
+    if after.egresses:
+        words += f"; it gives {after.egresses} egresses back, `postfleet node show {node}` tells"
+    _report(session, after, changed, dry_run, words)
+
+
+def _report(session: Session, node: Any, changed: bool, dry_run: bool, words: str) -> None:
+    from controller.cli.output import as_data, print_json
+
+    if session.json:
+        print_json({"changed": changed, "dry_run": dry_run, "node": as_data(node)})
+    elif not changed:
+        print(f"{words} already; nothing changed")
+    else:
+        print(f"would change: {words}" if dry_run else words)

@@ -1,0 +1,31 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from controller.cli.completion import complete_client, complete_egress, complete_node
+
+Filter = Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only ids that contain this")]
+OfClient = Annotated[
+    str,
+    typer.Option(
+        "--client", metavar="ID", help="Only of this client", autocompletion=complete_client
+    ),
+]
+OnNode = Annotated[
+    str,
+    typer.Option("--node", metavar="ID", help="Only on this node", autocompletion=complete_node),
+]
+Limit = Annotated[
+    int, typer.Option("--limit", min=0, metavar="N", help="At most so many rows; 0: all")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing")]
+NodeId = Annotated[
+    str, typer.Argument(metavar="NODE", help="Id of a node", autocompletion=complete_node)
+]
+EgressId = Annotated[
+    str, typer.Argument(metavar="EGRESS", help="Id of an egress", autocompletion=complete_egress)
+]
