@@ -151,12 +151,15 @@ class Lab:
             nodes.append(Node(node_id, release, address, namespace, disk, self.traces))
         return nodes
 
-    def _boot_all(self, booted: Callable[[str], None]) -> None:
-        authorized_key = self.ssh_key.with_suffix(".pub").read_text()
+    def install(self, node: Node) -> None:
+        """Give a node that is off a disk with the bare image, as a provider's "rebuild" does."""
+        key = self.ssh_key.with_suffix(".pub").read_text()
+        node.disk.identify(node.hostname, key)
 
+    def _boot_all(self, booted: Callable[[str], None]) -> None:
         def boot(node: Node) -> str:
             self.network.attach(node.id, addresses=[f"{node.address}/32"])
-            node.disk.identify(node.hostname, authorized_key)
+            self.install(node)
             node.boot()
             return node.id
 

@@ -62,7 +62,7 @@ class Network:
         addresses = list(addresses)
         self._refuse_mirror(addresses)
         namespace = self._make_namespace(part)
-        _ip(self.router, f"link add {_cable(part)} type veth peer name eth0 netns {namespace.name}")
+        _ip(self.router, f"link add {cable(part)} type veth peer name eth0 netns {namespace.name}")
         _ip(
             namespace,
             "link set lo up",
@@ -72,9 +72,9 @@ class Network:
         )
         _ip(
             self.router,
-            f"address add {GATEWAY}/32 dev {_cable(part)}",
-            f"link set {_cable(part)} up",
-            *(f"route replace {prefix} dev {_cable(part)}" for prefix in [*addresses, *routes]),
+            f"address add {GATEWAY}/32 dev {cable(part)}",
+            f"link set {cable(part)} up",
+            *(f"route replace {prefix} dev {cable(part)}" for prefix in [*addresses, *routes]),
         )
         return namespace
 
@@ -173,7 +173,7 @@ def upstream_resolver() -> IPv4Address:
     )
 
 
-def _cable(part: str) -> str:
+def cable(part: str) -> str:
     """The router's end of the cable to a part; the kernel allows 15 characters."""
     if len(part) > 13:
         raise NetworkError(f"part name {part!r} is longer than 13 characters")

@@ -7,15 +7,15 @@ The file system is the host's; only the network differs (for whole machines see 
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from lab import detached
 from lab.errors import NetworkError
-from lab.traces import Traces, is_alive, signal_exactly, start_time, wait_gone
+from lab.traces import Traces, is_alive, signal_exactly, wait_gone
 
 
 @dataclass(frozen=True)
@@ -26,12 +26,10 @@ class Process:
     started: str
     argv: tuple[str, ...]
     log: Path
-    _handle: subprocess.Popen[bytes] = field(repr=False, compare=False)
 
     @property
     def alive(self) -> bool:
         """False when it ended, also as a zombie."""
-        self._handle.poll()
         return is_alive(self.pid, self.started)
 
     def signal(self, number: signal.Signals) -> bool:
@@ -44,7 +42,6 @@ class Process:
             self.signal(number)
             if not wait_gone([(self.pid, self.started)], timeout_s):
                 break
-        self._handle.poll()
 
     def log_tail(self, lines: int = 20) -> str:
         """The last lines it wrote, for error messages."""
@@ -97,21 +94,10 @@ class Namespace:
         Its output goes to `<lab>/log/<log>.log` (default: the program's name), its input is empty,
         `env` is added to ours, and it leads its own session, so Ctrl-C here does not reach it.
         """
-        self.log_dir.mkdir(parents=True, exist_ok=True)
         log_path = self.log_dir / f"{log or Path(argv[0]).name}.log"
-        with log_path.open("ab") as output:
-            handle = subprocess.Popen(
-                self.command(argv),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-                env={**os.environ, **(env or {})},
-                cwd=cwd,
-            )
-        started = start_time(handle.pid) or "0"
-        self.traces.note("process", str(handle.pid), started)
-        return Process(handle.pid, started, tuple(argv), log_path, handle)
+        pid, started = detached.start(self.command(argv), log_path, env, cwd)
+        self.traces.note("process", str(pid), started)
+        return Process(pid, started, tuple(argv), log_path)
 
     def add_addresses(self, addresses: Iterable[str], device: str = "eth0") -> None:
         """Give the interface these addresses ("198.51.100.7/32"); there already: no change."""

@@ -8,7 +8,6 @@ once, `power_off` an orderly shutdown, `boot` the power button.
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import time
@@ -17,6 +16,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from lab import detached
 from lab.errors import NodeError
 from lab.network_namespace import Namespace
 from lab.node_cgroup import Cgroup
@@ -85,17 +85,9 @@ class Node:
         argv += [f"--machine={self.namespace.name}", f"--hostname={self.id}"]
         argv += ["--resolv-conf=off", "--timezone=off", "--link-journal=no", "--console=pipe"]
         argv += [f"--bind={source}:{target}" for source, target in self.disk.binds]
-        with (self.directory / "console.log").open("ab") as console:
-            handle = subprocess.Popen(
-                self.cgroup.command(argv),
-                env={**os.environ, **NSPAWN},
-                stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=console,
-                start_new_session=True,
-            )
-        started = start_time(handle.pid) or "0"
-        (self.directory / "power").write_text(f"{handle.pid} {started}")
+        console = self.directory / "console.log"
+        pid, started = detached.start(self.cgroup.command(argv), console, env=NSPAWN)
+        (self.directory / "power").write_text(f"{pid} {started}")
 
     def wait_booted(self, timeout_s: float = BOOT_TIMEOUT_S) -> None:
         """Return when its sshd answers. Raises NodeError with the end of its console."""
