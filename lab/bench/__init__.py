@@ -1,0 +1,1 @@
+"""./run bench: what postfleet costs, as ratios against named references in one run."""

@@ -1,0 +1,66 @@
+"""./run bench [--json FILE] [--only NAME …] [--rounds N]
+
+Measures what the issue's table names, prints a table for people, and with --json a file for
+machines. Exit status 0 when all was measured, whether or not the bars are met (the table says
+that); 1 when something could not be measured. Needs root and some minutes of a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.bench.errors import BenchError
+from lab.bench.ground import Ground
+from lab.bench.result import Result, table
+from lab.bench.rows_mail import MailRows
+
+GROUPS = ("throughput", "latency", "memory")
+
+
+def main() -> int:
+    """Measure; return the exit status."""
+    parser = argparse.ArgumentParser(prog="./run bench", description=__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results there, too")
+    parser.add_argument(
+        "--only", action="append", choices=GROUPS, help="measure only this group (repeatable)"
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of the throughput rows; default 5")
+    options = parser.parse_args()
+    began = time.monotonic()
+
+    def say(what: str) -> None:
+        print(f"[{time.monotonic() - began:6.1f} s] {what}", file=sys.stderr, flush=True)
+
+    try:
+        results = measure(options.only or list(GROUPS), options.rounds, say)
+    except BenchError as error:
+        print(f"./run bench: {error}", file=sys.stderr)
+        return 1
+    print(table(results))
+    if options.json:
+        rows = {"results": [result.as_json() for result in results]}
+        options.json.write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n")
+    return 0
+
+
+def measure(groups: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
+    """Measure these groups of rows, in the order of the issue's table."""
+    results: list[Result] = []
+    with Ground() as ground:
+        rows = MailRows(ground, say)
+        if "throughput" in groups:
+            results += rows.throughput(rounds)
+        if "latency" in groups:
+            results += rows.latency()
+        if "memory" in groups:
+            results += rows.memory()
+    return results
+
+
+if __name__ == "__main__":
+    sys.exit(main())

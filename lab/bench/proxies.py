@@ -1,0 +1,35 @@
+"""The SOCKS5 proxies of the measurements: one Dante, 20 addresses, user and password."""
+
+from __future__ import annotations
+
+from lab.bench.exim_config import PASSWORD, USER
+from lab.bench.ground import PROXIES, Ground, run
+from lab.network_namespace import Process
+from lab.proxies_config import (
+    PORT,
+    Account,
+    dante_config,
+    passwd_file,
+    shadow_file,
+    start_script,
+)
+
+_PROCESSES = 2
+
+
+def start(ground: Ground) -> Process:
+    """Start Dante and wait until it listens on every address."""
+    folder = ground.directory / "dante"
+    folder.mkdir()
+    # MD5: weak and quick, as the lab's; it is checked at every connection.
+    (hashed,) = run("openssl", "passwd", "-1", "-stdin", stdin=PASSWORD + "\n").split()
+    (folder / "passwd").write_text(passwd_file([USER]))
+    (folder / "shadow").write_text(shadow_file([Account(USER, hashed)]))
+    text = dante_config(folder / "log", interface="lo")
+    internal = "\n".join(f"internal: {address} port = {PORT}" for address in PROXIES)
+    (folder / "dante.conf").write_text(text.replace(f"internal: lo port = {PORT}", internal))
+    script = start_script(folder, _PROCESSES)
+    argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    process = ground.namespace.popen(argv, log="dante")
+    ground.wait_listening(f"{PROXIES[-1]}:{PORT}")
+    return process
