@@ -43,9 +43,10 @@ Action = Script | Upload | WriteFiles | Enrol
 
 @dataclass(frozen=True)
 class Step:
-    """One line of a run. `why` says what was found; `remedy` what to do when it fails."""
+    """One line of a run. `why` says what was found; the rest is for when it fails."""
 
     name: str
     why: tuple[str, ...]
     actions: tuple[Action, ...]
     remedy: str
+    holds: str = "the steps before it are done; nothing that is in use was changed"

@@ -15,8 +15,6 @@ from provisioning.machine import Machine
 from provisioning.steps_identity import CSR
 from provisioning.wish import CA, CERTIFICATE, FileWish
 
-_HOLDS = "the steps before it are done; this step has changed nothing that is in use"
-
 
 @dataclass
 class Worker:
@@ -43,7 +41,7 @@ class Worker:
         answer = self.machine.run(text)
         if answer.status != 0:
             words = "\n".join([*answer.stderr.strip().splitlines()[-25:], _status(answer.status)])
-            raise StepFailed(self.node_id, step.name, _shown(text), words, _HOLDS, step.remedy)
+            raise StepFailed(self.node_id, step.name, _shown(text), words, step.holds, step.remedy)
         return answer.stdout
 
     def _upload(self, step: Step, upload: Upload) -> None:
@@ -79,7 +77,7 @@ class Worker:
         except ControllerError as error:
             command = f"EnrolNode({node_id})"
             raise StepFailed(
-                self.node_id, step.name, command, str(error), _HOLDS, step.remedy
+                self.node_id, step.name, command, str(error), step.holds, step.remedy
             ) from error
         certificate = FileWish(CERTIFICATE, reply.certificate_pem.encode())
         # the CA first: a certificate without it would be of no use

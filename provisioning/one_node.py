@@ -13,7 +13,8 @@ from provisioning import health, steps
 from provisioning.actions import Step
 from provisioning.carry_out import Worker
 from provisioning.errors import Interrupted, ProvisioningError
-from provisioning.facts import Facts, read, script
+from provisioning.facts import Facts
+from provisioning.facts_look import read, script
 from provisioning.fleet import Fleet
 from provisioning.machine import Access, Machine
 from provisioning.report import Report

@@ -37,6 +37,7 @@ class Options:
     node_controller: str = ""
     credentials: str = ""
     metrics_address: str = ""
+    release_dir: str = ""
     key_files: tuple[str, ...] = ()
 
     def with_environment(self, environ: Mapping[str, str] = os.environ) -> Options:

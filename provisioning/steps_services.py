@@ -13,6 +13,8 @@ from provisioning.wish import CURRENT, RELEASES, SYSTEMD, FileWish, Wish
 _RUNNING = ("postfleet-gateway.service", "postfleet-agent.service")
 _NET = "postfleet-net.service"
 
+_HOLDS = "all is installed, some services may not run; the node sends nothing without a lease"
+
 _SWITCH = """
 ln -sfn {id} {releases}/.current.new
 mv -T {releases}/.current.new {current}
@@ -46,7 +48,7 @@ def switch_and_start(facts: Facts, wish: Wish, changed: tuple[FileWish, ...]) ->
     if restart:
         why.append(f"to be restarted: {', '.join(restart)}")
     remedy = "see `journalctl -e` on the node; the inactive units are named by `systemctl --failed`"
-    return Step("services", tuple(why), (Script("\n".join(lines) + "\n"),), remedy)
+    return Step("services", tuple(why), (Script("\n".join(lines) + "\n"),), remedy, _HOLDS)
 
 
 def switch_back(release_id: str) -> Step:

@@ -61,7 +61,8 @@ def packages(facts: Facts, wish: Wish) -> Step | None:
         return None
     text = _PACKAGES.format(log=LOG, packages=" ".join(missing))
     why = (f"not installed: {', '.join(missing)}",)
-    return Step("packages", why, (Script(text),), f"see {LOG} on the node")
+    remedy = f"see {LOG} on the node; run it again, dpkg is brought to an end first"
+    return Step("packages", why, (Script(text),), remedy)
 
 
 def changed_files(facts: Facts, wish: Wish) -> tuple[FileWish, ...]:

@@ -11,11 +11,8 @@ Exit codes: 0 done, and for `check` no drift; 1 something failed or differs; 2 w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import fabric  # type: ignore[import-untyped]
@@ -23,15 +20,9 @@ from invoke.exceptions import Exit
 
 from provisioning.decommission_node import decommission as decommission_node
 from provisioning.decommission_node import preview_decommission
-from provisioning.errors import ProvisioningError
-from provisioning.fleet import Fleet
 from provisioning.many_nodes import all_at_once, one_by_one
-from provisioning.one_node import Job, bring_about, preview, replace_release
-from provisioning.options import Options, nodes_of
-from provisioning.report import Report
-from provisioning.stop_sign import StopSign
-from provisioning.wheelhouse import build
-from provisioning.wish import wish_for
+from provisioning.one_node import bring_about, preview, replace_release
+from provisioning.task_run import options_of, run_of
 
 TOGETHER = 32
 
@@ -49,10 +40,11 @@ _CONTROLLER = {
     "node_controller": "the same controller as the nodes reach it (default: --controller)",
     "metrics_address": "where nodes' metrics listen (default: a private address, else 127.0.0.1)",
 }
+_RELEASE = {"release_dir": "folder of a release built before (default: build this checkout)"}
 _DRY = {"dry_run": "say what would be done and change nothing"}
 
 
-@task(help=_WHICH | _CONTROLLER | _DRY | {"together": "nodes at a time (default 32)"})
+@task(help=_WHICH | _CONTROLLER | _RELEASE | _DRY | {"together": "nodes at a time (default 32)"})
 def provision(
     context: Any,
     node: str = "",
@@ -62,6 +54,7 @@ def provision(
     credentials: str = "",
     node_controller: str = "",
     metrics_address: str = "",
+    release_dir: str = "",
     dry_run: bool = False,
     together: int = TOGETHER,
 ) -> None:
@@ -72,16 +65,14 @@ def provision(
     fab -i ~/.ssh/fleet provision --inventory fleet.yaml
     fab provision --node n3,n7 --dry-run
     """
-    options = Options(
-        inventory, secrets_dir, node, controller, node_controller, credentials, metrics_address
-    )
+    options = options_of(locals())
     work = preview if dry_run else bring_about
-    with _run("provision", context, options, ask_controller=not dry_run) as (jobs, stop):
+    with run_of("provision", context, options, ask_controller=not dry_run) as (jobs, stop):
         good = all_at_once(jobs, work, together, stop)
     _end(good)
 
 
-@task(help=_WHICH | _CONTROLLER | _DRY)
+@task(help=_WHICH | _CONTROLLER | _RELEASE | _DRY)
 def deploy(
     context: Any,
     node: str = "",
@@ -91,6 +82,7 @@ def deploy(
     credentials: str = "",
     node_controller: str = "",
     metrics_address: str = "",
+    release_dir: str = "",
     dry_run: bool = False,
 ) -> None:
     """
@@ -101,16 +93,16 @@ def deploy(
     fab deploy --node n1        (one first)
     fab deploy
     """
-    options = Options(
-        inventory, secrets_dir, node, controller, node_controller, credentials, metrics_address
-    )
+    options = options_of(locals())
     work = preview if dry_run else replace_release
-    with _run("deploy", context, options, ask_controller=not dry_run) as (jobs, stop):
+    with run_of("deploy", context, options, ask_controller=not dry_run) as (jobs, stop):
         good = one_by_one(jobs, work, stop)
     _end(good)
 
 
-@task(help=_WHICH | {key: _CONTROLLER[key] for key in _CONTROLLER if key != "credentials"})
+@task(
+    help=_WHICH | _RELEASE | {key: _CONTROLLER[key] for key in _CONTROLLER if key != "credentials"}
+)
 def check(
     context: Any,
     node: str = "",
@@ -119,6 +111,7 @@ def check(
     controller: str = "",
     node_controller: str = "",
     metrics_address: str = "",
+    release_dir: str = "",
 ) -> None:
     """
     Say what on the nodes differs from what provision would install; change nothing.
@@ -126,10 +119,8 @@ def check(
     Exit code 1 when anything differs or a node cannot be looked at. Example, nightly:
     fab check || mail -s "drift" ops@example.net
     """
-    options = Options(
-        inventory, secrets_dir, node, controller, node_controller, "", metrics_address
-    )
-    with _run("check", context, options, ask_controller=False) as (jobs, stop):
+    options = options_of(locals())
+    with run_of("check", context, options, ask_controller=False) as (jobs, stop):
         good = all_at_once(jobs, preview, TOGETHER, stop)
         outcomes = [result.outcome for result in jobs[0].report.results.values()]
     _end(good and set(outcomes) <= {"as wished"})
@@ -138,6 +129,7 @@ def check(
 @task(
     help=_WHICH
     | _CONTROLLER
+    | _RELEASE
     | _DRY
     | {
         "reason": "why; goes to the audit log",
@@ -153,6 +145,7 @@ def decommission(
     credentials: str = "",
     node_controller: str = "",
     metrics_address: str = "",
+    release_dir: str = "",
     reason: str = "fab decommission",
     discard: bool = False,
     dry_run: bool = False,
@@ -165,73 +158,15 @@ def decommission(
     """
     if not node:
         raise Exit("decommission: name the nodes with --node; there is no default here", 2)
-    options = Options(
-        inventory, secrets_dir, node, controller, node_controller, credentials, metrics_address
-    )
+    options = options_of(locals())
     work = (
         preview_decommission
         if dry_run
         else partial(decommission_node, reason=reason, discard=discard)
     )
-    with _run("decommission", context, options, ask_controller=not dry_run) as (jobs, stop):
+    with run_of("decommission", context, options, ask_controller=not dry_run) as (jobs, stop):
         good = all_at_once(jobs, work, TOGETHER, stop)
     _end(good)
-
-
-@contextmanager
-def _run(
-    title: str, context: Any, options: Options, *, ask_controller: bool
-) -> Iterator[tuple[Sequence[Job], StopSign]]:
-    """Everything that all tasks need, and the summary at the end."""
-    with ExitStack() as stack:
-        try:
-            jobs = _jobs(title, context, options, ask_controller, stack)
-        except ProvisioningError as error:
-            raise Exit(f"{title}: {error}", 1) from error
-        try:
-            yield jobs, jobs[0].stopped
-        finally:
-            stack.close()
-            jobs[0].report.summary()
-
-
-def _jobs(
-    title: str, context: Any, options: Options, ask_controller: bool, stack: ExitStack
-) -> list[Job]:
-    keys = context.config.connect_kwargs.get("key_filename") or ()
-    options = replace(options, key_files=(keys,) if isinstance(keys, str) else tuple(keys))
-    options = options.with_environment()
-    if not options.controller and not options.node_controller:
-        raise ProvisioningError(
-            "which controller? Give --controller HOST:PORT or POSTFLEET_CONTROLLER. No node was "
-            "touched"
-        )
-    nodes = nodes_of(options)
-    fleet = None
-    if ask_controller:
-        fleet = stack.enter_context(Fleet(options.controller, Path(options.credentials)))
-        for node, _ in nodes:
-            fleet.node(node.id)  # before anything is touched: the controller knows all of them
-    bundles = build()
-    release_id = next(iter(bundles.values())).release_id
-    report = stack.enter_context(Report(f"{title} {release_id}", [node.id for node, _ in nodes]))
-    stop = StopSign()
-    return [
-        Job(
-            access=access,
-            wish=wish_for(
-                node.id,
-                controller=options.node_controller or options.controller,
-                metrics_listen=options.metrics_listen(node),
-                release_id=release_id,
-            ),
-            bundles=bundles,
-            fleet=fleet,
-            report=report,
-            stopped=stop,
-        )
-        for node, access in nodes
-    ]
 
 
 def _end(good: bool) -> None:

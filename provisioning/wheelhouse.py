@@ -6,12 +6,14 @@ name of a release is its version and a digest of all its wheels, so equal names 
 and building again what was built changes nothing.
 
 Files stand in `dist/wheelhouse/`; a locked wheel that is there with the right digest is not
-downloaded again.
+downloaded again. `release.json` beside them names what was built, so that the same release can be
+brought to nodes later, or from another folder (`load`).
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -42,27 +44,59 @@ class Bundle:
     pip_wheel: str
 
 
-def build(
-    versions: tuple[str, ...] = tuple(TARGETS), house: Path = WHEELHOUSE
-) -> dict[str, Bundle]:
-    """The bundles for these major versions of Debian. Raises LockError; a failure leaves what was.
-
-    All targets are always part of the release's name, so both halves of a fleet run the same one.
-    """
-    lock = (CHECKOUT / "uv.lock").read_text()
+def build(house: Path = WHEELHOUSE, checkout: Path = CHECKOUT) -> dict[str, Bundle]:
+    """Debian's major version -> bundle. Raises LockError; a failure leaves what was."""
+    lock = (checkout / "uv.lock").read_text()
     house.mkdir(parents=True, exist_ok=True)
-    own = _own_wheel(house)
+    own = _own_wheel(house, checkout)
     sets = {}
     for version, target in TARGETS.items():
         pip = tool_wheel(lock, "pip", target)
         sets[version] = ([own, *wheels(lock, target)], pip)
     release_id = _release_id(own, [wheel for some, pip in sets.values() for wheel in (*some, pip)])
     bundles = {}
-    for version in versions:
-        some, pip = sets[version]
+    for version, (some, pip) in sets.items():
         _download(house, TARGETS[version], [*some[1:], pip])
         bundles[version] = _bundle(house, TARGETS[version], release_id, some, pip)
+    _describe(house, bundles)
     return bundles
+
+
+def load(house: Path) -> dict[str, Bundle]:
+    """What `build` made in this folder, verified. Raises LockError."""
+    try:
+        described = json.loads((house / "release.json").read_text())
+        return {
+            version: Bundle(
+                release_id=described["release_id"],
+                target=TARGETS[version],
+                path=_verified(house / one["file"], one["sha256"]),
+                sha256=one["sha256"],
+                pip_wheel=one["pip_wheel"],
+            )
+            for version, one in described["bundles"].items()
+        }
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LockError(f"{house} holds no release that was built whole: {error!r}") from error
+
+
+def _verified(path: Path, sha256: str) -> Path:
+    if sha256_of(path) != sha256:
+        raise ValueError(f"{path} is not what release.json says it is")
+    return path
+
+
+def _describe(house: Path, bundles: dict[str, Bundle]) -> None:
+    described = {
+        "release_id": next(iter(bundles.values())).release_id,
+        "bundles": {
+            version: {"file": b.path.name, "sha256": b.sha256, "pip_wheel": b.pip_wheel}
+            for version, b in bundles.items()
+        },
+    }
+    staging = house / "release.json.new"
+    staging.write_text(json.dumps(described, indent=1) + "\n")
+    staging.replace(house / "release.json")
 
 
 def requirements(some: list[LockedWheel]) -> str:
@@ -75,12 +109,12 @@ def _release_id(own: LockedWheel, every: list[LockedWheel]) -> str:
     return f"{own.version}-{hashlib.sha256(listed.encode()).hexdigest()[:10]}"
 
 
-def _own_wheel(house: Path) -> LockedWheel:
+def _own_wheel(house: Path, checkout: Path) -> LockedWheel:
     fresh = house / "own"
     for old in fresh.glob("*.whl"):
         old.unlink()
     argv = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(fresh)]
-    _run(argv, "building this project's wheel", SOURCE_DATE_EPOCH=str(_EPOCH_S))
+    _run(argv, "building this project's wheel", checkout, SOURCE_DATE_EPOCH=str(_EPOCH_S))
     (path,) = fresh.glob("*.whl")
     kept = path.replace(house / path.name)
     name, version, _, _ = parse_wheel_filename(kept.name)
@@ -137,9 +171,9 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _run(argv: list[str], what: str, **environment: str) -> None:
+def _run(argv: list[str], what: str, cwd: Path = CHECKOUT, **environment: str) -> None:
     done = subprocess.run(
-        argv, cwd=CHECKOUT, capture_output=True, text=True, env={**os.environ, **environment}
+        argv, cwd=cwd, capture_output=True, text=True, env={**os.environ, **environment}
     )
     if done.returncode != 0:
         raise LockError(
