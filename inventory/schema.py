@@ -123,7 +123,7 @@ class Fleet(Strict):
     """What holds for the whole fleet."""
 
     name: Id
-    """The fleet's name; the first label of names the controller makes."""
+    """The fleet's name; it stands in the Feedback-ID of mail."""
     lease: LeaseSettings = LeaseSettings()
     """Lease arithmetic."""
     limits: Limits = Limits()

@@ -23,7 +23,6 @@ from controller.cli.exits import Exit
 from controller.cli.failure import Failure
 
 DEFAULT_CONTROLLER = "127.0.0.1:7443"
-_COMMON = "Connection and output"
 
 ControllerOption = Annotated[
     str | None,

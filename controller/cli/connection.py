@@ -6,10 +6,10 @@ will do; which controller it is, the fleet's CA says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import grpc
 from postfleet.v1 import fleet_pb2_grpc, submission_pb2_grpc
@@ -28,8 +28,6 @@ _OPTIONS = [
 # Answers to questions come at once; an apply makes keys for every new domain.
 ASK_TIMEOUT_S = 60.0
 APPLY_TIMEOUT_S = 3600.0
-
-Request = TypeVar("Request")
 
 
 class Connection:
@@ -141,6 +139,3 @@ def asking(session: Session, method: str, request: Any) -> Any:
     """One question, one answer."""
     with connected(session) as connection:
         return connection.ask(method, request)
-
-
-Ask = Callable[[Session, str, Any], Any]

@@ -109,7 +109,7 @@ def run(
 )
 def credentials(
     session: Session,
-    kind: Annotated[Kind, typer.Argument(help="Who it is for")],
+    kind: Annotated[Kind, typer.Argument(metavar="KIND", help="operator or client")],
     id_: Annotated[
         str, typer.Argument(metavar="NAME", help="Name of the operator, id of the client")
     ],

@@ -122,7 +122,7 @@ def _find(connection: Any, egress: str) -> Any:
 def suspend(
     session: Session,
     egress: EgressId,
-    reason: Annotated[str, typer.Option("--reason", help="What others will read")],
+    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What others will read")],
     for_: Annotated[
         str, typer.Option("--for", metavar="TIME", help="How long: 30min, 2h, 10d [until released]")
     ] = "",
@@ -138,7 +138,9 @@ def suspend(
 def release(
     session: Session,
     egress: EgressId,
-    reason: Annotated[str, typer.Option("--reason", help="Why; for the audit log")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; for the audit log")
+    ] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Lift an operator's suspension. One made by a failing probe ends with the next good one."""

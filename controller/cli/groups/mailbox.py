@@ -55,7 +55,10 @@ def show(
         ),
     ],
     messages: Annotated[
-        int, typer.Option("--messages", min=0, max=1000, help="How many of its last messages")
+        int,
+        typer.Option(
+            "--messages", metavar="N", min=0, max=1000, help="How many of its last messages"
+        ),
     ] = 10,
 ) -> None:
     """Show one mailbox and its last messages."""

@@ -75,7 +75,12 @@ def submit(
         typer.Option("--not-before", metavar="TIME", help="As 2026-11-01T09:00:00+01:00 [at once]"),
     ] = "",
     format: Annotated[
-        Format | None, typer.Option("--format", help="What the input is [by name or first octets]")
+        Format | None,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="What the input is: eml, mbox or jsonl [by name or first octets]",
+        ),
     ] = None,
     again: Annotated[
         str,

@@ -157,7 +157,9 @@ def decommission(
             "--fenced", help="You attest that the machine is off for good: nothing is awaited of it"
         ),
     ] = False,
-    reason: Annotated[str, typer.Option("--reason", help="Why; for the audit log")] = "",
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; for the audit log")
+    ] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Take a node out of service: it gives every egress back, and gets none any more.
