@@ -23,9 +23,9 @@ from rich.markup import escape
 
 from lab.demo.errors import DemoError
 from lab.demo.fleet import Fleet
+from lab.demo.operator_tools import environment
 from lab.demo.options import Options, parse
 from lab.demo.phases import Phases
-from lab.demo.provision import environment
 from lab.demo.report import print_report, write_json
 from lab.demo.run import boot, build_fleet, judge, plan_letters, send
 from lab.errors import LabError

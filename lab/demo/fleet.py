@@ -15,8 +15,6 @@ from typing import Any
 import grpc
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
-from inventory.load import load
-from inventory.secrets import resolve
 from lab.demo.errors import DemoError
 from lab.demo.facts import Account
 from lab.dns_update import Record
@@ -81,12 +79,6 @@ class Fleet:
         """Closes the channel; the controller ends with the lab."""
         if self._channel is not None:
             self._channel.close()
-
-    def apply(self, inventory: Path, secrets: Path) -> int:
-        """Applies the inventory file as `postfleet fleet apply` does; returns the changes made."""
-        loaded = load(inventory)
-        request = fleet_pb2.InventoryRequest(yaml=loaded.text, secrets=resolve(loaded, secrets, {}))
-        return len(self._call("ApplyInventory", request).changes)
 
     def summary(self) -> fleet_pb2.FleetSummary:
         """The fleet in numbers."""

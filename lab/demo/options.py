@@ -13,7 +13,7 @@ SAMPLES = CHECKOUT / "lab" / "samples"
 
 @dataclass(frozen=True)
 class Options:
-    """`messages` 0: one per mailbox. `input` holds the messages that are sent, in turn."""
+    """`messages` 0: each mailbox and each message of `input` at least once."""
 
     name: str
     nodes: int
@@ -22,11 +22,6 @@ class Options:
     input: Path
     keep: bool
     json: Path | None
-
-    @property
-    def letters(self) -> int:
-        """How many messages are sent."""
-        return self.messages or self.mailboxes
 
 
 def parse(argv: list[str] | None, description: str) -> Options:
@@ -39,7 +34,7 @@ def parse(argv: list[str] | None, description: str) -> Options:
     parser.add_argument("--nodes", type=_count, default=8, help="nodes to boot (default 8)")
     parser.add_argument("--mailboxes", type=_count, default=1200, help="default 1200")
     parser.add_argument(
-        "--messages", type=_count, default=0, help="messages to send (default: one per mailbox)"
+        "--messages", type=_count, default=0, help="how many to send (default: one per mailbox)"
     )
     parser.add_argument(
         "--input",

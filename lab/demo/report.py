@@ -64,7 +64,8 @@ def make_report(
 
 def print_report(report: Report, console: Console) -> None:
     """The account against the records, then every kind of difference with its examples."""
-    table = Table(title="The controller's account and the receivers' records", title_justify="left")
+    console.print("\nThe controller's account and the receivers' records:")
+    table = Table()
     for name in ("", "controller", "receivers"):
         table.add_column(name, justify="left" if not name else "right")
     received = sum(report.received.values())

@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from controller.cli.input import read_path
+from controller.cli.input_message import InputError
 from inventory.load import load
 from inventory.reference import plan, render
 from lab.demo.adapt import Letter, Sender, letters
@@ -16,14 +18,13 @@ from lab.demo.errors import DemoError
 from lab.demo.facts import Submitted
 from lab.demo.fleet import Fleet
 from lab.demo.gather import gather
-from lab.demo.input import read_samples
 from lab.demo.mail_plan import recipients, rules
+from lab.demo.operator_tools import apply_inventory, provision, write_host_keys
 from lab.demo.options import Options
 from lab.demo.phases import Phases
-from lab.demo.provision import provision, write_host_keys
 from lab.demo.report import Report, make_report
 from lab.demo.submit import submit
-from lab.demo.watch import watch
+from lab.demo.watch import finished, watch
 from lab.lab import Lab
 from lab.settings import LabSettings
 
@@ -59,9 +60,8 @@ def build_fleet(lab: Lab, options: Options, phases: Phases) -> tuple[Fleet, Path
     write_host_keys(lab)
     with phases.phase("Start the controller on its own PostgreSQL"):
         fleet = Fleet.start(lab)
-    with phases.phase("Apply the inventory") as phase:
-        changes = fleet.apply(inventory, lab.directory / "secrets")
-        phase.note = f"{changes:,} changes"
+    with phases.phase("Apply the inventory (postfleet fleet apply)") as phase:
+        phase.note = f"{apply_inventory(lab, fleet, inventory):,} changes"
     with phases.phase("Publish the fleet's DNS records") as phase:
         records = fleet.dns_records()
         messages = lab.dns.publisher.publish(records)
@@ -102,18 +102,33 @@ def wait_for_shards(fleet: Fleet, options: Options, show: object) -> None:
         time.sleep(_PAUSE_S)
 
 
+def read_samples(path: Path) -> list[tuple[str, bytes]]:
+    """(name, content) of every message of the input. Raises DemoError."""
+    try:
+        return [(message.source, message.content) for message in read_path(path)]
+    except InputError as error:
+        raise DemoError(f"--input {path}: {error}") from error
+
+
 def plan_letters(options: Options, inventory: Path) -> list[Letter]:
-    """What is sent: the input's messages in turn, from every mailbox, to four providers."""
+    """What is sent: the input's messages in turn, from every mailbox, to four providers.
+
+    At least one from each mailbox and each message of the input once, unless --messages says how
+    many.
+    """
     senders = [
         Sender(f"{mailbox.local_part}@{domain.name}", domain.client)
         for domain in load(inventory).inventory.domains
         for mailbox in domain.mailboxes
     ]
-    return letters(read_samples(options.input), senders, recipients(options.letters))
+    samples = read_samples(options.input)
+    count = options.messages or max(len(senders), len(samples))
+    return letters(samples, senders, recipients(count))
 
 
 def send(fleet: Fleet, planned: Sequence[Letter], phases: Phases) -> dict[str, Submitted]:
     """Submits everything and watches until each message has its end."""
+    before = finished(fleet.summary())
     with phases.phase(f"Submit {len(planned):,} messages") as phase:
         run = secrets.token_hex(4)
         submitted = submit(
@@ -121,7 +136,7 @@ def send(fleet: Fleet, planned: Sequence[Letter], phases: Phases) -> dict[str, S
         )
     with phases.phase("Send") as phase:
         phase.progress.stop()
-        watch(fleet, len(submitted), phases.console)
+        watch(fleet, before + len(submitted), phases.console)
     return submitted
 
 

@@ -10,10 +10,10 @@ from controller.intake import content as intake
 from inventory.reference import render
 from lab.demo.adapt import Sender, letters, readdress
 from lab.demo.errors import DemoError
-from lab.demo.input import read_samples, split_mbox, with_crlf
 from lab.demo.mail_plan import PROVIDERS, expected_refusals, recipients, rules
 from lab.demo.octets import fields, split
 from lab.demo.options import SAMPLES, parse
+from lab.demo.run import read_samples
 from lab.receivers.decide import Memory, Transaction, decide
 from lab.receivers.replies import Reply
 
@@ -68,30 +68,9 @@ def test_every_mailbox_sends_and_the_rest_is_partly_left_to_the_controller() -> 
     assert "" in {letter.mailbox for letter in planned[2:]}
 
 
-def test_line_ends_become_crlf_and_nothing_else_changes() -> None:
-    assert with_crlf(b"a\nb\r\n\xff\n\n") == b"a\r\nb\r\n\xff\r\n\r\n"
-    assert with_crlf(b"a") == b"a\r\n"
-
-
-def test_an_mbox_gives_back_its_messages() -> None:
-    mbox = (
-        b"From x Mon\nA: 1\n\nFrom here\n>From there\n>>From\n>>From x\n\nFrom y Tue\nB: 2\n\nz\n\n"
-    )
-    first, second = split_mbox(mbox.replace(b"\n\nFrom here", b"\n\n>From here"))
-    assert first == b"A: 1\r\n\r\nFrom here\r\nFrom there\r\n>>From\r\n>From x\r\n"
-    assert second == b"B: 2\r\n\r\nz\r\n"
-
-
-@pytest.mark.parametrize("text", ["{}", "[]", "nonsense", '{"subject": "x", "recipient": "y"}'])
-def test_a_bad_json_line_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / "bad.jsonl").write_text(f'\n{{"content": "A: 1\\n\\nx"}}\n{text}\n')
-    with pytest.raises(DemoError, match=r"bad\.jsonl line 3"):
-        read_samples(tmp_path)
-
-
-def test_a_folder_without_messages_is_an_error(tmp_path: Path) -> None:
+def test_an_input_without_messages_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(DemoError, match=r"no \.eml"):
+    with pytest.raises(DemoError, match="--input"):
         read_samples(tmp_path)
 
 
@@ -127,5 +106,5 @@ def test_the_rules_give_each_recipient_its_fate() -> None:
 
 def test_options_default_to_the_reference_fleet() -> None:
     options = parse([], "")
-    assert (options.nodes, options.mailboxes, options.letters) == (8, 1200, 1200)
+    assert (options.nodes, options.mailboxes, options.messages) == (8, 1200, 0)
     assert render(options.nodes, options.mailboxes).count("  - id: px") == 150

@@ -1,7 +1,8 @@
-"""Turns the lab's bare nodes into nodes of the fleet: `fab provision`, as an operator runs it."""
+"""Uses the operator's own tools: `postfleet fleet apply` and `fab provision`, as processes."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -35,6 +36,22 @@ def write_host_keys(lab: Lab) -> None:
         (folder / node.id).write_text(node.host_key + "\n")
 
 
+def apply_inventory(lab: Lab, fleet: Fleet, inventory: Path) -> int:
+    """Runs `postfleet fleet apply`; returns the number of changes. Raises DemoError."""
+    argv = [_tool("postfleet"), "fleet", "apply", str(inventory), "--yes", "--json"]
+    argv += ["--secrets-dir", str(lab.directory / "secrets")]
+    env = {**os.environ, **environment(lab, fleet, inventory)}
+    done = subprocess.run(argv, cwd=CHECKOUT, env=env, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise DemoError(f"`{' '.join(argv)}` ended with {done.returncode}:\n{done.stderr}")
+    return len(json.loads(done.stdout).get("changes", ()))
+
+
+def _tool(name: str) -> str:
+    """The program of this checkout's virtual environment."""
+    return str(Path(sys.executable).parent / name)
+
+
 def provision(
     lab: Lab, fleet: Fleet, inventory: Path, line: Callable[[str], None] = lambda _: None
 ) -> None:
@@ -43,7 +60,7 @@ def provision(
     Its output is kept in the lab's log folder. Raises DemoError with the end of it.
     """
     log = lab.directory / "log" / "provision.log"
-    argv = [str(Path(sys.executable).parent / "fab"), "provision"]
+    argv = [_tool("fab"), "provision"]
     env = {**os.environ, **environment(lab, fleet, inventory), "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
     with (
