@@ -20,7 +20,7 @@ SQL = queries.load("planner")
 
 # How many messages get their reason in a round, and how many at the head of each queue have a
 # reason that has changed corrected.
-_EXPLAINED = 1000
+_EXPLAINED = 250
 _HEAD = 5
 
 
@@ -136,7 +136,16 @@ async def _explain(tx: Transaction, client_id: str, moment: Moment, allowances: 
     }
     if changed:
         await tx.execute(SQL["explain"], ids=list(changed), reasons=list(changed.values()))
-    return next((reason for reason in reasons.values() if reason), "")
+    return _why([row["mailbox"] for row in rows if reasons[row["id"]]], allowances, why_none)
+
+
+def _why(waiting: Sequence[str | None], allowances: Allowances, why_none: str) -> str:
+    """One cause for all that wait; the same words as long as nothing changes."""
+    mailboxes = sorted({mailbox for mailbox in waiting if mailbox is not None})
+    if why_none or not mailboxes:
+        return why_none if waiting else ""
+    more = f" (and {len(mailboxes) - 1} more mailboxes)" if len(mailboxes) > 1 else ""
+    return allowances.why_not(mailboxes[0]) + more
 
 
 def _reason(row: Row, allowances: Allowances, why_none: str) -> str:

@@ -349,7 +349,9 @@ CREATE INDEX message_planned_for ON public.message USING btree (charged_day, id)
 
 CREATE INDEX message_unexplained ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (reason = ''::text));
 
-CREATE INDEX message_waiting ON public.message USING btree (client_id, mailbox, not_before, id) WHERE (state = 'accepted'::text);
+CREATE INDEX message_waiting ON public.message USING btree (client_id, mailbox, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NOT NULL));
+
+CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
 
 ALTER TABLE ONLY public.assignment
     ADD CONSTRAINT assignment_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id);

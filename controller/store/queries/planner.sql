@@ -2,7 +2,10 @@
 -- Clients with messages in `accepted`.
 SELECT c.id
 FROM client AS c
-WHERE EXISTS (SELECT 1 FROM message AS m WHERE m.client_id = c.id AND m.state = 'accepted')
+WHERE EXISTS (SELECT 1 FROM message AS m
+              WHERE m.client_id = c.id AND m.state = 'accepted' AND m.mailbox IS NULL)
+   OR EXISTS (SELECT 1 FROM message AS m
+              WHERE m.client_id = c.id AND m.state = 'accepted' AND m.mailbox IS NOT NULL)
 ORDER BY c.id
 
 -- lock_client --
