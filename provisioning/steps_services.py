@@ -69,9 +69,11 @@ def _to_restart(changed: tuple[FileWish, ...], switched: bool) -> list[str]:
 def _restart_lines(facts: Facts, restart: list[str], switched: bool) -> list[str]:
     """A socket cannot be restarted while its service runs; the network rules are reloaded."""
     lines = []
-    for unit in (unit for unit in restart if unit.endswith(".socket")):
-        service = unit.removesuffix(".socket") + ".service"
-        lines.append(f"systemctl stop {service} 2>/dev/null || true; systemctl restart {unit}")
+    for socket in (unit for unit in restart if unit.endswith(".socket")):
+        service = socket.removesuffix(".socket") + ".service"
+        around = (f"systemctl stop {service}", f"systemctl start {service}")
+        before, after = around if _active(facts, service) else ("", "")
+        lines += [line for line in (before, f"systemctl restart {socket}", after) if line]
     services = [unit for unit in restart if not unit.endswith(".socket") and unit != _NET]
     if (switched or _NET in restart) and _active(facts, _NET):
         lines.append(f"systemctl reload {_NET}")
