@@ -77,10 +77,11 @@ def _same_file(one: Path, other: Path) -> bool:
 
 
 def _check_key(path: Path, domain: str) -> None:
-    outcome = run("/usr/bin/openssl", "rsa", "-in", str(path), "-check", "-noout")
+    # Not `openssl rsa -check`: it says "RSA key not ok" and exits with 0.
+    outcome = run("/usr/bin/openssl", "pkey", "-in", str(path), "-check", "-noout")
     if not outcome.ok:
         raise CheckFailed(
-            f"the DKIM key of {domain} is no working RSA key (openssl rsa -check); "
+            f"the DKIM key of {domain} is no working RSA key (openssl pkey -check); "
             "nothing was touched"
         )
 

@@ -1,0 +1,43 @@
+"""Two real nodes, one of each Debian release, prepared once for all tests of this folder.
+
+They belong to the lab "apply", which these tests bring up and take down. When a lab of that name is
+up already (`python -m lab up --name apply`), it is used and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.apply.prepared_node import NEWEST, PreparedNode
+
+
+@pytest.fixture(scope="session")
+def prepared_nodes() -> Iterator[dict[str, PreparedNode]]:
+    """Release -> node with packages, release and units; no spec applied yet."""
+    from lab.errors import LabError
+    from lab.lab import Lab
+    from lab.settings import LabSettings
+    from provisioning import wheelhouse
+
+    bundles = wheelhouse.build()
+    try:
+        lab, ours = Lab.attach("apply"), False
+    except LabError:
+        lab, ours = Lab.up(LabSettings(name="apply", nodes=2)), True
+    try:
+        nodes = {node.release: PreparedNode(node) for node in lab.nodes.values()}
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(lambda n: n.prepare(bundles[NEWEST[n.release]]), nodes.values()))
+        yield nodes
+    finally:
+        if ours:
+            lab.down()
+
+
+@pytest.fixture(params=["bookworm", "trixie"])
+def node(request: pytest.FixtureRequest, prepared_nodes: dict[str, PreparedNode]) -> PreparedNode:
+    """A prepared node of each release in turn."""
+    return prepared_nodes[request.param]
