@@ -11,16 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from lab.dns_config import AUTHORITY, zone_of
 from lab.dns import DnsServer
+from lab.dns_config import AUTHORITY, RESOLVER, zone_of
 from lab.dns_update import DnsUpdateError, Publisher, Record, TsigKey
 from lab.lab import Lab
 from lab.network_namespace import Namespace
 from lab.proxies import Proxies
 from lab.proxies_microsocks import MICROSOCKS_PORT, start_microsocks
 from lab.settings import LabSettings
+from lab.verify.judge import Delivery, Resolver, judge_all
 
-TARGET = "203.0.113.11"
+TARGET = "203.0.113.99"
 
 SOURCE_ECHO = f"""
 import socket
@@ -46,13 +47,16 @@ except (OSError, socks.ProxyError) as error:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    with Lab.up(LabSettings(name="tservices", nodes=0, releases=())) as lab:
+    with Lab.up(
+        LabSettings(name="tservices", nodes=0, releases=(), dns=True, receivers=True)
+    ) as lab:
         yield lab
 
 
 @pytest.fixture(scope="module")
 def dns(lab: Lab) -> DnsServer:
-    return DnsServer.start(lab.network, lab.directory / "dns")
+    assert isinstance(lab.dns, DnsServer)
+    return lab.dns
 
 
 @pytest.fixture(scope="module")
@@ -191,3 +195,39 @@ def test_another_make_of_proxy_works_beside_it(
     ):
         assert time.monotonic() < deadline, said
     process.stop()
+
+
+@pytest.mark.root
+def test_receivers_are_found_by_name_and_confirmed_by_their_addresses(dns: DnsServer) -> None:
+    lookup = dns.lookup()
+    for domain in ("google.test", "microsoft.test", "yahoo.test", "example1.test"):
+        for host in lookup.exchangers(domain):
+            (address,) = lookup.records(host, "A")
+            assert lookup.reverse_names(address) == (host,)
+            assert lookup.records(f"_25._tcp.{host}", "TLSA")[0].startswith("3 1 1 ")
+
+
+@pytest.mark.root
+def test_what_a_receiver_saw_is_judged_with_the_labs_dns(
+    lab: Lab, dns: DnsServer, client: Namespace
+) -> None:
+    source = str(lab.network.plan.node_net[9 * 256])
+    dns.publisher.publish([Record("a.test", "TXT", f'"v=spf1 ip4:{source} -all"')])
+    send = (
+        "import smtplib; s = smtplib.SMTP('203.0.113.31', local_hostname='out.a.test');"
+        "s.starttls(); s.sendmail('x@a.test', ['y@yahoo.test'], 'From: x@a.test\\n\\nhi\\n')"
+    )
+    client.run([sys.executable, "-c", send])
+    (record,) = lab.receivers.records("yahoo")
+    assert (record.source, record.helo, record.tls) == (source, "out.a.test", "TLSv1.3")
+    delivery = Delivery(lab.receivers.raw_path(record), record.source, record.helo, record.sender)
+    (verdict,) = judge_all([delivery], Resolver(RESOLVER, str(lab.controller_address)), 1)
+    assert (verdict.dkim, verdict.spf, verdict.dmarc) == ("none", "pass", "none")
+    assert verdict.fcrdns == "fail"
+
+
+@pytest.mark.root
+def test_another_process_takes_the_services_up(lab: Lab, dns: DnsServer) -> None:
+    same = Lab.attach(lab.name)
+    assert same.dns.key == dns.key
+    assert [p.name for p in same.receivers.providers] == [p.name for p in lab.receivers.providers]
