@@ -75,6 +75,7 @@ class IntakeConnection:
             await connection._greet(helo_name)
         except BaseException:
             connection.abort()
+            await connection._closed()
             raise
         return connection
 
@@ -204,6 +205,11 @@ class IntakeConnection:
             self._writer.write(b"QUIT\r\n")
             await self._reply(5.0)
         self.abort()
+        await self._closed()
+
+    async def _closed(self) -> None:
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
 
     def abort(self) -> None:
         """Close at once."""

@@ -48,6 +48,8 @@ class LogFile:
         self._old_chunks: Iterator[tuple[bytes, Position]] | None = None
         # The file of the position was read to its end before it was let go.
         self._read_whole = False
+        # The current file turned out to be another one than before.
+        self._turned = False
         self.gaps = 0
 
     @property
@@ -76,10 +78,12 @@ class LogFile:
             chunk = self._read_current()
             if chunk is not None:
                 return chunk
-            if moved_on:
+            if self._turned:
+                self._turned = False
+            elif moved_on:
                 self._read_whole = True
                 self.close()
-            elif not self._old:
+            else:
                 return None
 
     def _open(self) -> bool:
@@ -141,6 +145,7 @@ class LogFile:
         head = os.pread(descriptor, FINGERPRINT_OCTETS, 0)
         if os.fstat(descriptor).st_size < position.offset or not begins_alike(head, position):
             self._look_back(position)
+            self._turned = True
             return None
         data = os.pread(descriptor, CHUNK_OCTETS, position.offset)
         octets = data.rfind(b"\n") + 1
