@@ -1,7 +1,7 @@
 """Connects in the ground's namespace: times single messages, or holds connections.
 
-Run as `python -m lab.bench.clients latency COUNT` or `… hold COUNT`; prints JSON. It is a process of
-its own because a network namespace belongs to a process, not to a function.
+Run as `python -m lab.bench.clients latency COUNT` or `… hold COUNT`; prints JSON. It is a process
+of its own because a network namespace belongs to a process, not to a function.
 """
 
 from __future__ import annotations

@@ -15,15 +15,16 @@ from dataclasses import replace
 import structlog
 
 from node_agent.gateway import lease
-from node_agent.gateway.admission import Admitted, Probe, Refusal, Rules, Stage, admit
+from node_agent.gateway.admission import Admitted, Probe, Refusal, Rules, admit
 from node_agent.gateway.config import GatewayConfig
 from node_agent.gateway.deadman import Deadman
 from node_agent.gateway.farewell import Farewell
 from node_agent.gateway.lease import Lease
 from node_agent.gateway.loop import Loop, Timer
 from node_agent.gateway.original_dst import original_destination
-from node_agent.gateway.passage import Passage
+from node_agent.gateway.passage import Outside, Passage
 from node_agent.gateway.probe_session import ProbeSession
+from node_agent.gateway.proxy_manners import ProxyManners
 from node_agent.gateway.pump import Fence, Pump
 from node_agent.gateway.resolver import Resolver
 from node_agent.gateway.tally import Tally
@@ -57,10 +58,12 @@ class Gate:
         self.passages: dict[Passage, None] = {}
         self.pumps: set[Pump] = set()
         self._loop = loop
-        self._resolver = resolver
+        self._outside = Outside(
+            loop, resolver, ProxyManners(), self._permit, self._opened, self._refused
+        )
         self._deadman = deadman
         self._destination = destination
-        self._cut_timer: Timer | None = None
+        self._lease_timers: tuple[Timer, ...] = ()
         self._next_sweep_ns = 0
         loop.tick = self._tick
 
@@ -69,6 +72,7 @@ class Gate:
     def configure(self, config: GatewayConfig) -> None:
         """Put another configuration in force. Connections that are open stay."""
         self.rules = replace(self.rules, config=config)
+        self._outside.manners.keep_only(e.socks5 for e in config.egresses if e.socks5)
         known = {egress.id for egress in config.egresses}
         for egress_id in self.tally.egresses.keys() - known:
             del self.tally.egresses[egress_id]
@@ -76,26 +80,31 @@ class Gate:
     def suspend(self, reasons: Mapping[str, str]) -> None:
         """Replace the list of suspended egresses."""
         self.rules = replace(self.rules, suspensions=dict(reasons))
+        self._refuse_the_unpermitted()
+
+    def close(self, egress_ids: Iterable[str]) -> None:
+        """Open nothing more for these; what runs may end. Idle connections end in a second."""
+        self.rules = replace(self.rules, lease=lease.close(self.rules.lease, egress_ids))
+        self._refuse_the_unpermitted()
 
     def hold(self, new: Lease) -> None:
         """Put another lease in force: move the fence, cut what it does not cover."""
         self.rules = replace(self.rules, lease=new)
         self.fence.cut_at_ns = new.cut_at_ns
-        if self._cut_timer is not None:
-            self._cut_timer.cancel()
-            self._cut_timer = None
+        for timer in self._lease_timers:
+            timer.cancel()
         if self._loop.clock() >= new.cut_at_ns:
             self._lease_over()
             return
-        self._cut_timer = self._loop.call_at(new.cut_at_ns, self._lease_over)
+        self._lease_timers = (
+            self._loop.call_at(new.trusted_until_ns, self._refuse_the_unpermitted),
+            self._loop.call_at(new.cut_at_ns, self._lease_over),
+        )
         if self._deadman is not None:
             self._deadman.arm(new.kill_at_ns)
         for pump in [pump for pump in self.pumps if pump.label not in new.egress_ids]:
             self._cut(pump)
-
-    def close(self, egress_ids: Iterable[str]) -> None:
-        """Open nothing more for these; what runs may end. Idle connections end in a second."""
-        self.rules = replace(self.rules, lease=lease.close(self.rules.lease, egress_ids))
+        self._refuse_the_unpermitted()
 
     def open_connections(self) -> Counter[str]:
         """Return how many connections each egress has, those being made included."""
@@ -103,15 +112,19 @@ class Gate:
         count.update(passage.egress.id for passage in self.passages)
         return count
 
+    def _refuse_the_unpermitted(self) -> None:
+        """End the passages that may not come to be open any more; a proxy may be slow."""
+        for passage in list(self.passages):
+            if refusal := self._permit(passage.egress.id):
+                passage.refuse(refusal)
+
     def _lease_over(self) -> None:
         """Cut everything; the deadman may rest then."""
         if self.pumps or self.passages:
             log.warning("lease over", connections=len(self.pumps), epoch=self.rules.lease.epoch)
         for pump in list(self.pumps):
             self._cut(pump)
-        for passage in list(self.passages):
-            reason = f"the lease of epoch {self.rules.lease.epoch} is over"
-            passage.refuse(Refusal(passage.egress.id, Stage.LEASE, reason))
+        self._refuse_the_unpermitted()
         if self._deadman is not None:
             self._deadman.disarm()
 
@@ -175,11 +188,9 @@ class Gate:
             self.admit(down, source)
 
     def _pass(self, down: socket.socket, way: Admitted) -> None:
-        passage = Passage(
-            self._loop, down, way.egress, way.target, self._permit, self._opened, self._refused
-        )
+        passage = Passage(self._outside, down, way)
         self.passages[passage] = None
-        passage.start(self._resolver)
+        passage.start()
 
     def _permit(self, egress_id: str) -> Refusal | None:
         return self.rules.may_open(egress_id, self._loop.clock())

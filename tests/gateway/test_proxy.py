@@ -175,29 +175,41 @@ def test_a_reply_in_single_octets_with_the_greeting_stuck_to_it_works(
         assert client.recv(100) == b"220 early\r\n"
 
 
-def test_a_lease_that_ends_during_the_dialogue_opens_nothing(
+def test_a_lease_that_ends_during_the_dialogue_ends_the_dialogue(
     door: Door, target: Callable[..., Target]
 ):
-    requests: list[bytes] = []
-    asked, go_on = threading.Event(), threading.Event()
+    ended: list[bytes] = []
+    asked = threading.Event()
 
-    def slow(sock: socket.socket) -> None:
-        sock.recv(3)
+    def silent(sock: socket.socket) -> None:
+        sock.recv(100)
         asked.set()
-        go_on.wait(DEADLINE_S)
-        sock.sendall(b"\x05\x00")
-        requests.append(read_all(sock))
+        ended.append(read_all(sock))
 
     door.to = ("127.0.0.1", 25)
-    door.configure(egress(proxy=target(slow).address), connect_timeout_ms=300_000)
-    door.lease("e1", trusted_ns=20_000_000_000, expires_ns=40_000_000_000)
+    door.configure(egress(proxy=target(silent).address), connect_timeout_ms=300_000)
+    door.lease("e1", trusted_ns=1_000_000_000, expires_ns=40_000_000_000)
     with door.client() as client:
         assert asked.wait(DEADLINE_S)
-        door.push_clock(21)
-        go_on.set()
         assert b"e1 lease: the lease of epoch 1 is not renewed" in read_all(client)
-    eventually(lambda: requests, "the proxy saw the end")
-    assert requests == [b""]
+    eventually(lambda: ended, "the proxy saw the end")
+
+
+@pytest.mark.parametrize("order", ["close", "suspend"])
+def test_an_order_ends_the_dialogues_that_are_under_way(
+    door: Door, target: Callable[..., Target], order: str
+):
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(lambda sock: read_all(sock)).address))
+    door.lease("e1")
+    with door.client() as client:
+        eventually(lambda: door.gate.passages, "the passage is under way")
+        if order == "close":
+            door.do(lambda: door.gate.close(["e1"]))
+        else:
+            door.do(lambda: door.gate.suspend({"e1": "bad"}))
+        assert b"postfleet: e1 " in read_all(client)
+    assert door.do(door.gate.open_connections)["e1"] == 0
 
 
 def test_a_connection_that_comes_to_be_after_the_lease_is_not_used(
@@ -225,6 +237,79 @@ def test_a_connection_that_comes_to_be_after_the_lease_is_not_used(
         assert b"e1 lease: the lease of epoch 1 is not renewed" in read_all(client)
     eventually(lambda: after, "the proxy saw the end")
     assert after == [b""]
+
+
+# --- proxies that lose what they did not ask for --------------------------------------------------
+
+
+def step_by_step(seen: list[bytes]) -> Callable[[socket.socket], None]:
+    """A proxy that throws away whatever comes with the greeting, as microsocks does."""
+
+    def serve(sock: socket.socket) -> None:
+        seen.append(sock.recv(1000))
+        sock.sendall(b"\x05\x02")
+        if not sock.recv(1000):
+            return
+        sock.sendall(b"\x01\x00")
+        if not sock.recv(1000):
+            return
+        sock.sendall(b"\x05\x00\x00\x01" + bytes(6) + b"220 hello\r\n")
+        read_all(sock)
+
+    return serve
+
+
+def test_a_proxy_that_loses_pipelined_octets_is_talked_to_step_by_step_and_that_is_remembered(
+    door: Door, target: Callable[..., Target]
+):
+    seen: list[bytes] = []
+    proxy = target(step_by_step(seen)).address
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=proxy, username="u", password="p"))
+    door.lease("e1")
+    for _ in range(3):
+        with door.client() as client:
+            assert client.recv(100) == b"220 hello\r\n"
+    assert len(seen[0]) > 3
+    assert seen[1:] == [b"\x05\x01\x02"] * 3
+
+
+def test_a_proxy_that_keeps_pipelined_octets_gets_all_at_once(
+    door: Door, target: Callable[..., Target]
+):
+    seen: list[bytes] = []
+
+    def good(sock: socket.socket) -> None:
+        seen.append(sock.recv(1000))
+        sock.sendall(b"\x05\x02\x01\x00\x05\x00\x00\x01" + bytes(6) + b"220 hello\r\n")
+        read_all(sock)
+
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(good).address, username="u", password="p"))
+    door.lease("e1")
+    for _ in range(2):
+        with door.client() as client:
+            assert client.recv(100) == b"220 hello\r\n"
+    assert seen == [b"\x05\x01\x02\x01\x01u\x01p\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x19"] * 2
+
+
+def test_a_slow_target_is_no_reason_to_think_ill_of_the_proxy(
+    door: Door, target: Callable[..., Target]
+):
+    seen: list[bytes] = []
+
+    def slow(sock: socket.socket) -> None:
+        seen.append(sock.recv(1000))
+        sock.sendall(b"\x05\x02\x01\x00")
+        time.sleep(3)
+        sock.sendall(b"\x05\x04\x00\x01" + bytes(6))
+        read_all(sock)
+
+    door.to = ("127.0.0.1", 25)
+    door.configure(egress(proxy=target(slow).address, username="u", password="p"))
+    door.lease("e1")
+    assert b"e1 proxy-request: reply 4 (host unreachable)" in refusal(door)
+    assert len(seen) == 1
 
 
 # --- proxies by name -------------------------------------------------------------------------

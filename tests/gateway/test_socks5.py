@@ -14,8 +14,8 @@ NAME_REPLY = b"\x05\x00\x00\x03\x04abcd\x04\x38"
 IPV6_REPLY = b"\x05\x00\x00\x04" + bytes(16) + b"\x04\x38"
 
 
-def with_password() -> Dialogue:
-    return Dialogue("203.0.113.10", 25, "user", "secret")
+def with_password(pipelined: bool = False) -> Dialogue:
+    return Dialogue("203.0.113.10", 25, "user", "secret", pipelined=pipelined)
 
 
 def run(dialogue: Dialogue, *answers: bytes) -> tuple[bytes, Connected | Failed | None]:
@@ -43,13 +43,24 @@ def test_without_a_user_no_authentication_is_offered():
     assert end == Connected(b"")
 
 
+def test_pipelined_the_same_octets_go_out_at_once_and_nothing_later():
+    pipelined = with_password(pipelined=True)
+    steps, _ = run(with_password(), b"\x05\x02", b"\x01\x00", IPV4_REPLY)
+    assert pipelined.start() == steps
+    assert pipelined.feed(b"\x05") == Send(b"")
+    assert pipelined.feed(b"\x02\x01\x00" + IPV4_REPLY + b"220 mx") == Connected(b"220 mx")
+
+
 @given(
+    pipelined=st.booleans(),
     reply=st.sampled_from([IPV4_REPLY, NAME_REPLY, IPV6_REPLY]),
     early=st.binary(max_size=40),
     data=st.data(),
 )
-def test_answers_may_be_cut_anywhere_and_no_early_octet_of_the_target_is_lost(reply, early, data):
-    dialogue = with_password()
+def test_answers_may_be_cut_anywhere_and_no_early_octet_of_the_target_is_lost(
+    pipelined, reply, early, data
+):
+    dialogue = with_password(pipelined)
     sent, steps = dialogue.start(), [b"\x05\x02", b"\x01\x00", reply + early]
     for step in steps:
         at = 0
@@ -77,16 +88,17 @@ def test_every_reply_code_is_named_in_the_refusal(code):
 @pytest.mark.parametrize("status", range(1, 256))
 def test_every_status_but_zero_is_a_refused_password(status):
     _, end = run(with_password(), b"\x05\x02", bytes((1, status)))
-    assert end == Failed(
-        Stage.PROXY_AUTH, f"the proxy refused user name or password (status {status})"
-    )
+    reason = f"the proxy refused user name or password (status {status})"
+    assert end == Failed(Stage.PROXY_AUTH, reason, said_no=True)
 
 
 def test_a_proxy_that_wants_another_method_is_refused_at_authentication():
     _, end = run(with_password(), b"\x05\xff")
-    assert end == Failed(Stage.PROXY_AUTH, "the proxy does not accept user name and password")
+    words = "the proxy does not accept user name and password"
+    assert end == Failed(Stage.PROXY_AUTH, words, said_no=True)
     _, end = run(Dialogue("203.0.113.10", 25), b"\x05\xff")
-    assert end == Failed(Stage.PROXY_AUTH, "the proxy does not accept no authentication")
+    words = "the proxy does not accept no authentication"
+    assert end == Failed(Stage.PROXY_AUTH, words, said_no=True)
 
 
 def test_a_proxy_that_skips_the_password_is_not_trusted():
