@@ -5,7 +5,7 @@
 | --inventory | POSTFLEET_INVENTORY | inventory.yaml |
 | --secrets-dir | POSTFLEET_SECRETS | the inventory's folder |
 | --controller | POSTFLEET_CONTROLLER | none |
-| --credentials | POSTFLEET_CREDENTIALS | none |
+| --credentials | POSTFLEET_CREDENTIALS | ~/.config/postfleet |
 | fab -i FILE | POSTFLEET_SSH_KEY | the ssh agent and ~/.ssh |
 """
 
@@ -48,7 +48,8 @@ class Options:
             inventory=self.inventory or environ.get("POSTFLEET_INVENTORY", "inventory.yaml"),
             secrets_dir=self.secrets_dir or environ.get("POSTFLEET_SECRETS", ""),
             controller=self.controller or environ.get("POSTFLEET_CONTROLLER", ""),
-            credentials=self.credentials or environ.get("POSTFLEET_CREDENTIALS", ""),
+            credentials=self.credentials
+            or environ.get("POSTFLEET_CREDENTIALS", str(Path("~/.config/postfleet").expanduser())),
             key_files=self.key_files or ((key,) if key else ()),
         )
 
