@@ -210,6 +210,7 @@ class Daemon:
             left_ns = lease.trusted_until_ns - clock.boottime_ns() if lease else 0
             metrics.LEASE_SECONDS.set(max(left_ns, 0) / 1e9)
             await self.spool.forget_final(clock.wall_ms() - REMEMBER_FINAL_MS)
+            await self.spool.compact()
             await asyncio.sleep(MAINTENANCE_S)
 
     async def _report_spec(self, result: node_pb2.SpecResult) -> None:

@@ -1,4 +1,4 @@
-"""A whole node in one namespace: real Postfix, the real agent as a process, its neighbours, a sink."""
+"""A whole node in one namespace: a real Postfix, the agent as a process, its neighbours, a sink."""
 
 from __future__ import annotations
 

@@ -4,8 +4,9 @@ usage: sink.py PORT RECORDS GREETING_FILE
 
 defer-… 451, bounce-… 550, long-… 550 with 600 octets, multi-… 550 in three lines, stall-… no answer
 to the final dot, drop-… closes after the final dot, cut-… closes in the middle of the data,
-once-… defers the first time; all else is accepted. While GREETING_FILE holds text, every connection
-is greeted with that text and closed. RECORDS gets a JSON line for each message whose final dot came.
+once-… defers the first time; all else is accepted. While GREETING_FILE holds text, every
+connection is greeted with that text and closed. RECORDS gets a JSON line for each message whose
+final dot came.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Sink:
             self.seen.add(sender)
             return "451 4.7.1 Greylisted, try again"
         for prefix, answer in {
-            "defer-": "451 4.7.650 The mail server [198.51.100.9] has been temporarily rate limited",
+            "defer-": "451 4.7.650 The mail server has been temporarily rate limited",
             "bounce-": "550 5.1.1 <x>: Recipient address rejected, status=sent (250 ok)",
             "long-": "550 5.7.1 " + "very long words " * 40,
             "multi-": "550-5.7.26 first line\r\n550-5.7.26 second line\r\n550 5.7.26 third",

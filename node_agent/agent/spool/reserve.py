@@ -34,10 +34,10 @@ class Reserve:
         return True
 
     def restore(self) -> bool:
-        """Take the room again where the disk has twice as much free. True where it is held."""
+        """Take the room again where some more than that is free. True where it is held."""
         if self.held():
             return True
-        if free_octets(self._path.parent) < 2 * self._octets:
+        if free_octets(self._path.parent) < self._octets + self._octets // 4:
             return False
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -22,6 +22,9 @@ from node_agent.agent.spool.messages import SpooledMessage
 from node_agent.agent.spool.reserve import Reserve, free_octets
 from node_agent.agent.spool.thread import SpoolThread
 
+# Of 4 KiB; the next messages would need some of them anyway.
+MANY_FREE_PAGES = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Learned:
@@ -173,14 +176,13 @@ class Spool:
         return await self._thread.run(messages.counts)
 
     async def forget_final(self, before_ms: int) -> int:
-        """Drop final messages of before; give free pages back to the disk."""
+        """Drop final messages of before; return how many."""
+        return await self._thread.run(lambda db: messages.forget_final(db, before_ms))
 
-        def drop(db: sqlite3.Connection) -> int:
-            dropped = messages.forget_final(db, before_ms)
-            db.execute("PRAGMA incremental_vacuum(1000)").fetchall()
-            return dropped
-
-        return await self._thread.run(drop)
+    async def compact(self) -> None:
+        """Give room back to the disk where there is much to give."""
+        if await self._thread.run(_free_pages) > MANY_FREE_PAGES:
+            await self._thread.compact()
 
     async def remember(self, name: str, value: object) -> None:
         """Keep a small JSON value."""
@@ -197,6 +199,11 @@ class Spool:
     async def recall_octets(self, name: str) -> bytes | None:
         """The octets kept under `name`."""
         return await self._thread.run(lambda db: meta.read_octets(db, name))
+
+
+def _free_pages(db: sqlite3.Connection) -> int:
+    (pages,) = db.execute("PRAGMA freelist_count").fetchone()
+    return int(pages)
 
 
 def _whose(db: sqlite3.Connection, entry: Entry) -> list[tuple[str, Fact]]:

@@ -31,6 +31,11 @@ class _Job:
     is_new_work: bool
     done: Future[Any]
     result: Any = None
+    # Not within a transaction.
+    alone: bool = False
+
+
+_STOP = _Job(lambda _: None, False, Future())
 
 
 class SpoolThread:
@@ -61,6 +66,14 @@ class SpoolThread:
         result: T = await asyncio.shield(asyncio.wrap_future(job.done))
         return result
 
+    async def compact(self) -> None:
+        """Give what the database does not need any more back to the disk."""
+        await self.run(_vacuum)
+        # The file shrinks when the log is copied into it, which no transaction may contain.
+        job = _Job(_checkpoint, False, Future(), alone=True)
+        self._jobs.put(job)
+        await asyncio.shield(asyncio.wrap_future(job.done))
+
     async def stop(self) -> None:
         """Finish what waits, close the database."""
         self._jobs.put(None)
@@ -79,24 +92,30 @@ class SpoolThread:
         self._started.set_result(None)
         try:
             while (job := self._jobs.get()) is not None:
-                group, stop = self._group(job)
+                if job.alone:
+                    _run_alone(db, job)
+                    continue
+                group, following = self._group(job)
                 self._commit_group(db, group)
-                if stop:
+                if following is _STOP:
                     return
+                if following is not None:
+                    _run_alone(db, following)
         finally:
             db.close()
 
-    def _group(self, first: _Job) -> tuple[list[_Job], bool]:
+    def _group(self, first: _Job) -> tuple[list[_Job], _Job | None]:
+        """What waits, and what came after it: _STOP, a job to be run alone, or nothing."""
         group = [first]
         while len(group) < MAX_GROUP:
             try:
                 job = self._jobs.get_nowait()
             except queue.Empty:
                 break
-            if job is None:
-                return group, True
+            if job is None or job.alone:
+                return group, job or _STOP
             group.append(job)
-        return group, False
+        return group, None
 
     def _commit_group(self, db: sqlite3.Connection, group: list[_Job]) -> None:
         try:
@@ -134,6 +153,21 @@ class SpoolThread:
         db.execute("COMMIT")
         self.commits += 1
         return failures
+
+
+def _vacuum(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA incremental_vacuum(5000)").fetchall()
+
+
+def _checkpoint(db: sqlite3.Connection) -> None:
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _run_alone(db: sqlite3.Connection, job: _Job) -> None:
+    try:
+        job.done.set_result(job.operation(db))
+    except sqlite3.Error as error:
+        job.done.set_exception(_translate(error, job))
 
 
 def _roll_back(db: sqlite3.Connection) -> None:
