@@ -132,6 +132,7 @@ async def _apply(tx: Transaction, action: str, moves: list[Move], *, from_node: 
         egress_ids=[move.egress_id for move in moves],
         node_ids=[move.from_node if from_node else move.to_node for move in moves],
     )
+    why = {move.egress_id: move.reason for move in moves}
     for row in done:
         await write_audit(
             tx,
@@ -140,7 +141,7 @@ async def _apply(tx: Transaction, action: str, moves: list[Move], *, from_node: 
                 action, "ask-egress-back"
             ),
             subject=f"egress/{row['egress_id']}",
-            reason="placement",
+            reason=f"placement: {why[row['egress_id']]}",
             evidence={"node": row["node_id"]},
         )
     return done

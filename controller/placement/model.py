@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -19,7 +20,7 @@ class NodeState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NodeView:
-    """A node; `capacity` in mailboxes."""
+    """A node; `capacity` in mailboxes, at least 1."""
 
     id: str
     capacity: int
@@ -56,11 +57,13 @@ class Snapshot:
 class Policy:
     """What may be moved for.
 
-    `rebalance` false: only what must move moves (its node leaves, is over capacity, or it has
-    none). True: egresses also move to even the load out, as few mailboxes as that takes.
+    `rebalance` false: only what must move moves (its node leaves or is over capacity, or it has
+    none). True: egresses also move to even the load out, as few mailboxes as that takes; a node
+    counts as even within `tolerance` mailboxes of its share (None: the largest egress).
     """
 
     rebalance: bool = False
+    tolerance: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,8 @@ class Move:
     from_node: str | None
     to_node: str | None
     mailboxes: int
+    # Why: no-node, leaving, over-capacity, bound, make-room, rebalance, no-room.
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,19 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Moves in the order in which they may be made; what is left out, by how much it is short."""
+    """Moves in the order in which they may be made, what is left out, and by how much it is short.
+
+    `lower_bound`: mailboxes that have to move whatever the plan (0 where not everything fits).
+    """
 
     moves: tuple[Move, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     missing_capacity: int = 0
+    lower_bound: int = 0
+    load_before: Mapping[str, int] = field(default_factory=dict)
+    load_after: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def moved(self) -> int:
+        """Mailboxes of all moves."""
+        return sum(move.mailboxes for move in self.moves)

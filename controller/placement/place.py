@@ -1,57 +1,173 @@
-"""Places egresses on nodes: hard constraints, then few moves, then even load. Pure, deterministic.
+"""Places egresses on nodes. Pure and deterministic; a second call on its result moves nothing.
 
-Hard: a node's capacity in mailboxes; nothing new for nodes that are not active; an egress whole; one
-bound to a node there or nowhere.
+Hard: a node's capacity in mailboxes; nothing new for nodes that are not active; an egress moves
+whole; one that is bound to a node is there or nowhere. Then, in this order: fewest mailboxes moved,
+load even, each client spread over nodes and failure domains, region.
+
+Only what must move moves, and the moved mailboxes are the lower bound wherever the holes of the
+fleet take the egresses as they are; `squeeze` finds room in fleets that are nearly full.
 """
 
 from __future__ import annotations
 
-from controller.placement.model import (
-    EgressView,
-    LeftOut,
-    Move,
-    NodeState,
-    NodeView,
-    Plan,
-    Policy,
-    Snapshot,
-)
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from controller.placement.board import Board
+from controller.placement.even import shed
+from controller.placement.model import EgressView, LeftOut, Move, Plan, Policy, Snapshot
+from controller.placement.need import Need, settle
+from controller.placement.pack import by_size, pack_densely, pack_evenly
+from controller.placement.squeeze import lower_priority, make_room
 
 
-def place(snapshot: Snapshot, policy: Policy) -> Plan:  # noqa: ARG001
+def place(snapshot: Snapshot, policy: Policy) -> Plan:
     """The moves that bring the fleet where it should be; none where it is there already."""
-    nodes = {node.id: node for node in sorted(snapshot.nodes, key=lambda node: node.id)}
-    load = dict.fromkeys(nodes, 0)
-    homeless: list[EgressView] = []
-    for egress in sorted(snapshot.egresses, key=lambda egress: egress.id):
-        home = nodes.get(egress.node_id or "")
-        if home is not None and home.state is not NodeState.LEAVING:
-            load[home.id] += egress.mailboxes
-        else:
-            homeless.append(egress)
-    moves, left_out = [], []
-    for egress in sorted(homeless, key=lambda e: (-e.priority, -e.mailboxes, e.id)):
-        best = _best(egress, nodes, load)
-        if best is None:
-            left_out.append(LeftOut(egress.id, egress.mailboxes, "no active node has room for it"))
-            if egress.node_id is not None:
-                moves.append(Move(egress.id, egress.node_id, None, egress.mailboxes))
-            continue
-        load[best.id] += egress.mailboxes
-        moves.append(Move(egress.id, egress.node_id, best.id, egress.mailboxes))
-    return Plan(tuple(moves), tuple(left_out), sum(item.mailboxes for item in left_out))
-
-
-def _best(egress: EgressView, nodes: dict[str, NodeView], load: dict[str, int]) -> NodeView | None:
-    candidates = [
-        node
-        for node in nodes.values()
-        if node.state is NodeState.ACTIVE
-        and egress.only_node in (None, node.id)
-        and load[node.id] + egress.mailboxes <= node.capacity
-    ]
-    return min(
-        candidates,
-        key=lambda node: ((load[node.id] + egress.mailboxes) / node.capacity, node.id),
-        default=None,
+    attempt = _attempt(snapshot, small_first=False)
+    if attempt.left or attempt.moved > attempt.lower_bound:
+        # Tight: another way out of over-full nodes may fit better.
+        attempt = min(attempt, _attempt(snapshot, small_first=True), key=_Attempt.cost)
+    if policy.rebalance and not attempt.left:
+        _rebalance(attempt, policy)
+    board, left_out = attempt.board, _left_out(attempt)
+    return Plan(
+        moves=_moves(board, attempt.need),
+        left_out=left_out,
+        missing_capacity=_missing(board, attempt.left),
+        lower_bound=0 if left_out else attempt.lower_bound,
+        load_before=_load_before(snapshot),
+        load_after=dict(board.load),
     )
+
+
+@dataclass
+class _Attempt:
+    """One way to place everything: the board afterwards, and what found no place on it."""
+
+    board: Board
+    need: Need
+    left: list[EgressView]
+    lower_bound: int
+
+    @property
+    def moved(self) -> int:
+        at = self.board.at
+        return sum(e.mailboxes for e in self.board.egresses.values() if at.get(e.id) != e.node_id)
+
+    def cost(self) -> tuple[int, int]:
+        """Less is better."""
+        return sum(egress.mailboxes for egress in self.left), self.moved
+
+
+def _attempt(snapshot: Snapshot, *, small_first: bool) -> _Attempt:
+    board = Board(snapshot)
+    need = settle(board, small_first=small_first)
+    bound = sum(board.egresses[id].mailboxes for id, why in need.reasons.items() if why == "bound")
+    lower_bound = need.mailboxes + bound
+    return _Attempt(board, need, _pack(board, need), lower_bound)
+
+
+def _rebalance(attempt: _Attempt, policy: Policy) -> None:
+    """Never leaves anything out: what finds no better place stays where it was."""
+    board = attempt.board
+    moved, least = shed(board, policy.tolerance)
+    attempt.lower_bound += least
+    for egress in moved:
+        attempt.need.reasons.setdefault(egress.id, "rebalance")
+    for egress in pack_evenly(board, moved):
+        board.put(egress, egress.node_id or "")
+
+
+def _pack(board: Board, need: Need) -> list[EgressView]:
+    """Places the movers: evenly if that works, else densely, else by moving others aside."""
+    left = pack_evenly(board, need.movers)
+    if not left:
+        return []
+    room = sum(board.free(node.id) for node in board.targets())
+    if room >= min(egress.mailboxes for egress in left):
+        for egress in need.movers:
+            if egress.id in board.at:
+                board.take(egress)
+        left = pack_densely(board, need.movers)
+    return _squeeze(board, need, left)
+
+
+def _squeeze(board: Board, need: Need, left: Sequence[EgressView]) -> list[EgressView]:
+    waiting, out = by_size(left), []
+    hopeless: dict[int, int] = {}
+    while waiting:
+        egress = waiting.pop(0)
+        # What found no room for a smaller egress of this priority finds none for this one.
+        if egress.mailboxes >= hopeless.get(egress.priority, egress.mailboxes + 1):
+            out.append(egress)
+            continue
+        aside = make_room(board, egress)
+        if aside is not None:
+            _move_aside(board, need, egress, aside)
+            continue
+        weaker = lower_priority(board, egress)
+        if weaker is None:
+            hopeless[egress.priority] = egress.mailboxes
+            out.append(egress)
+            continue
+        node_id = ""
+        for other in weaker:
+            node_id = board.take(other)
+            need.reasons.setdefault(other.id, "make-room")
+        board.put(egress, node_id)
+        waiting = by_size([*waiting, *weaker])
+        hopeless.clear()
+    return out
+
+
+def _move_aside(
+    board: Board, need: Need, egress: EgressView, aside: Sequence[tuple[EgressView, str]]
+) -> None:
+    node_id = ""
+    for other, target in aside:
+        node_id = board.take(other)
+        board.put(other, target)
+        need.reasons.setdefault(other.id, "make-room")
+    board.put(egress, node_id)
+
+
+def _moves(board: Board, need: Need) -> tuple[Move, ...]:
+    """What makes room comes first."""
+    moves = [
+        Move(
+            e.id,
+            e.node_id,
+            board.at.get(e.id),
+            e.mailboxes,
+            need.reasons.get(e.id, "no-room") if e.id in board.at else "no-room",
+        )
+        for e in board.egresses.values()
+        if e.node_id != board.at.get(e.id)
+    ]
+    rank = {"make-room": 0, "over-capacity": 1, "no-room": 1}
+    return tuple(sorted(moves, key=lambda m: (rank.get(m.reason, 2), m.egress_id)))
+
+
+def _left_out(attempt: _Attempt) -> tuple[LeftOut, ...]:
+    board = attempt.board
+    largest = max((board.free(node.id) for node in board.targets()), default=0)
+    reason = f"no active node has room for it (the largest hole takes {max(largest, 0)} mailboxes)"
+    nowhere = [LeftOut(egress.id, egress.mailboxes, reason) for egress in attempt.left]
+    return tuple(sorted([*attempt.need.impossible, *nowhere], key=lambda item: item.egress_id))
+
+
+def _missing(board: Board, left: Sequence[EgressView]) -> int:
+    """Mailboxes of capacity that would have to be added, at least."""
+    if not left:
+        return 0
+    holes = [max(0, board.free(node.id)) for node in board.targets()]
+    wanted = [egress.mailboxes for egress in left]
+    return max(sum(wanted) - sum(holes), max(wanted) - max(holes, default=0))
+
+
+def _load_before(snapshot: Snapshot) -> dict[str, int]:
+    load = {node.id: 0 for node in sorted(snapshot.nodes, key=lambda node: node.id)}
+    for egress in snapshot.egresses:
+        if egress.node_id in load:
+            load[egress.node_id] += egress.mailboxes
+    return load
