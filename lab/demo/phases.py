@@ -55,8 +55,15 @@ class Phases:
     def phase(self, name: str) -> Iterator[Phase]:
         """Runs one phase. One that fails is printed as failed, and its exception goes on."""
         began = time.monotonic()
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn())
-        progress = Progress(*columns, MofNCompleteColumn(), console=self.console, transient=True)
+        progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+        )
         phase = Phase(progress)
         mark = "[red]✗[/]"
         try:

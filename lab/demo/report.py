@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,16 +50,21 @@ def make_report(
     records = [sighting.record for sighting in evidence.sightings]
     return Report(
         submitted=len(evidence.submitted),
-        states=Counter(account.state for account in evidence.accounts.values()),
-        received=Counter(record.provider for record in records),
+        states=_counted(account.state for account in evidence.accounts.values()),
+        received=_counted(record.provider for record in records),
         deferrals=kinds["deferred"],
         refusals=kinds["refused"],
         egresses_seen=len({record.source for record in records}),
-        tls=Counter(record.tls or "none" for record in records),
+        tls=_counted(record.tls or "none" for record in records),
         differences=differences,
         elapsed_s=elapsed_s,
         total_s=total_s,
     )
+
+
+def _counted(words: Iterable[str]) -> dict[str, int]:
+    """A plain dict: dataclasses.asdict cannot copy a Counter."""
+    return dict(Counter(words))
 
 
 def print_report(report: Report, console: Console) -> None:

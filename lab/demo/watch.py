@@ -18,10 +18,12 @@ from lab.demo.fleet import Fleet
 
 FINAL = ("sent", "bounced", "expired", "suppressed", "cancelled", "uncertain")
 _WAITING = ("accepted", "scheduled", "dispatched", "queued")
-_PAUSE_S = 0.5
+_PAUSE_S = 1.0
 _RATE_WINDOW_S = 5.0
 # No message changes its state for so long: something hangs.
 _STALL_S = 180.0
+# Where there is no terminal, a line so often.
+_LINE_EVERY_S = 15.0
 
 
 @dataclass
@@ -48,11 +50,18 @@ def watch(fleet: Fleet, total: int, console: Console) -> None:
     """Shows progress until `total` messages are final. Raises DemoError when nothing moves."""
     rate = Rate()
     last_change, last_seen = time.monotonic(), ""
-    with Live(console=console, refresh_per_second=4, transient=True) as live:
+    last_line = last_change
+    with Live(
+        console=console, refresh_per_second=4, transient=True, auto_refresh=console.is_terminal
+    ) as live:
         while True:
             summary, now = fleet.summary(), time.monotonic()
             done = finished(summary)
-            live.update(_screen(summary, fleet.nodes(), total, rate.add(now, done)))
+            if console.is_terminal:
+                live.update(_screen(summary, fleet.nodes(), total, rate.add(now, done)))
+            elif now - last_line > _LINE_EVERY_S:
+                last_line = now
+                console.print(f"  {done:,} of {total:,} final; {dict(summary.messages)}")
             if done >= total:
                 return
             seen = str(sorted(summary.messages.items())) + str(summary.messages_deferred)

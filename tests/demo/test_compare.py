@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from io import StringIO
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from lab.demo.compare import CODES, compare, token
 from lab.demo.facts import Account, Evidence, Exit, Sighting, Submitted
 from lab.demo.octets import body_difference, fields, header_difference, split
+from lab.demo.report import make_report, print_report, write_json
 from lab.receivers.records import Record
 from lab.verify.verdict import Verdict
 
@@ -181,3 +186,26 @@ def test_the_place_of_a_difference_is_told() -> None:
     assert "from octet 3: b'' instead of b'd'" in body_difference(b"\r\nabcd", b"\r\nabc")
     assert body_difference(b"A: 1\r\n\r\nx", b"B: 1\r\nA: 1\r\n\r\nx") == ""
     assert "b'B: 1" in header_difference(b"B: 1\r\nA: 1\r\n\r\n", b"A: 1\r\nC: 1\r\n\r\n")
+
+
+def test_the_report_counts_prints_and_writes_what_was_found(tmp_path: Path) -> None:
+    broken = replace(TRUE, sightings=TRUE.sightings[:1])
+    differences = compare(broken)
+    report = make_report(broken, differences, {"Send": 1.5}, 2.0)
+    write_json(report, tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text())
+    assert written["holds"] is False
+    assert written["states"] == {"sent": 2, "bounced": 1}
+    assert (written["deferrals"], written["refusals"]) == (1, 1)
+    assert written["differences"][0]["message_id"] == M3
+    console = Console(file=StringIO(), width=200)
+    print_report(report, console)
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert "1  lost: the controller says sent, no receiver has it" in shown
+    assert f"{M3} lost:" in shown
+
+
+def test_only_a_report_about_something_without_differences_holds() -> None:
+    assert make_report(TRUE, [], {}, 0).holds
+    assert not make_report(replace(TRUE, submitted={}), [], {}, 0).holds
