@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from lab.demo.facts import Account, Difference, Evidence, Sighting, Submitted
 from lab.demo.octets import body_difference, header_difference
+from lab.demo.witness import overlaps, routes
 from lab.receivers.decide import untagged
 from lab.receivers.records import Record
 
@@ -25,6 +26,8 @@ CODES = {
     "wrong-sender": "sent by another mailbox than the controller says, or than was asked for",
     "wrong-egress": "the controller let another egress send than the mailbox belongs to",
     "wrong-exit-ip": "came from another address than its egress has",
+    "unwitnessed": "the proxies' log has no connection from that exit to that receiver",
+    "two-senders": "two nodes had connections open through one proxy at the same time",
     "wrong-helo": "EHLO is not the egress's name",
     "helo-not-ptr": "EHLO is not the PTR name of the source address",
     "fcrdns": "the PTR name does not lead back to the source address",
@@ -56,6 +59,8 @@ def compare(evidence: Evidence) -> list[Difference]:
     for record in evidence.refusals:
         refused[token(record.sender)].append(record)
     found = list(_strangers(evidence, seen))
+    found += [Difference("two-senders", "", detail) for detail in overlaps(evidence.connections)]
+    witnessed = routes(evidence.connections)
     for message_id, submitted in evidence.submitted.items():
         account = evidence.accounts.get(message_id)
         if account is None:
@@ -66,6 +71,10 @@ def compare(evidence: Evidence) -> list[Difference]:
         found += _sender(submitted, account, evidence)
         for sighting in sightings:
             found += _delivery(submitted, account, sighting, evidence)
+            record = sighting.record
+            if (record.source, record.target) not in witnessed:
+                detail = f"{record.source} to {record.target}"
+                found.append(Difference("unwitnessed", message_id, detail))
     return sorted(found)
 
 

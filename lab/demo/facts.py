@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lab.proxies_log import Connection
 from lab.receivers.records import Record
 from lab.verify.verdict import Verdict
 
@@ -56,7 +57,8 @@ class Sighting:
 class Evidence:
     """Everything that is compared. Mappings are by message id, mailbox, egress id.
 
-    `refusals` are the receivers' records of kind deferred, refused and dropped.
+    `refusals` are the receivers' records of kind deferred, refused and dropped; `connections` is
+    the proxies' own log.
     """
 
     submitted: Mapping[str, Submitted]
@@ -65,6 +67,7 @@ class Evidence:
     exits: Mapping[str, Exit]
     sightings: tuple[Sighting, ...]
     refusals: tuple[Record, ...]
+    connections: tuple[Connection, ...]
 
 
 @dataclass(frozen=True, order=True)

@@ -51,6 +51,7 @@ def gather(
             for record, delivery, verdict in zip(kept, deliveries, verdicts, strict=True)
         ),
         refusals=tuple(record for record in records if record.kind not in _KEPT),
+        connections=tuple(lab.proxies.connections()),
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from rich.console import Console
@@ -15,6 +16,8 @@ from lab.demo.compare import CODES, compare, token
 from lab.demo.facts import Account, Evidence, Exit, Sighting, Submitted
 from lab.demo.octets import body_difference, fields, header_difference, split
 from lab.demo.report import make_report, print_report, write_json
+from lab.demo.witness import overlaps
+from lab.proxies_log import Connection
 from lab.receivers.records import Record
 from lab.verify.verdict import Verdict
 
@@ -65,6 +68,22 @@ def account(message_id: str, state: str = "sent", **changes: str | int) -> Accou
     return Account(message_id, state, **(values | changes))  # type: ignore[arg-type]
 
 
+def through(
+    event: Literal["open", "close"], node: str, port: int, target_port: int = 25
+) -> Connection:
+    return Connection(
+        at=0.0,
+        event=event,
+        client=node,
+        client_port=port,
+        proxy="198.51.100.1",
+        user="acme",
+        exit="198.51.100.1",
+        target="203.0.113.11",
+        target_port=target_port,
+    )
+
+
 GOOD = Verdict(
     "pass", "acme.test", "", "pass", "", "pass", "", "pass", ("mx-1.acme.test",), "acme.test"
 )
@@ -86,6 +105,7 @@ TRUE = Evidence(
         record(M2, "refused", reply=REFUSAL),
         record(M3, "deferred", stage="rcpt", reply="450 4.2.0 Greylisted"),
     ),
+    connections=(through("open", "n1", 1), through("close", "n1", 1)),
 )
 
 
@@ -109,6 +129,10 @@ def with_content(content: bytes) -> Evidence:
     return with_first(TRUE, replace(SEEN, content=content))
 
 
+def seen_by_proxies(*connections: Connection) -> Evidence:
+    return replace(TRUE, connections=connections)
+
+
 def without_account() -> Evidence:
     return replace(TRUE, accounts={m: a for m, a in TRUE.accounts.items() if m != M1})
 
@@ -129,6 +153,9 @@ PLANTED: list[tuple[str, Callable[[], Evidence]]] = [
     ("wrong-egress", lambda: with_account(TRUE, account(M1, egress=""))),
     ("wrong-exit-ip", lambda: with_record(source="198.51.100.2")),
     ("wrong-exit-ip", lambda: replace(TRUE, exits={})),
+    ("unwitnessed", lambda: replace(TRUE, connections=())),
+    ("unwitnessed", lambda: with_record(target="203.0.113.12")),
+    ("two-senders", lambda: seen_by_proxies(through("open", "n1", 1), through("open", "n2", 1))),
     ("wrong-helo", lambda: with_record(helo="localhost")),
     ("helo-not-ptr", lambda: with_verdict(ptr=())),
     ("fcrdns", lambda: with_verdict(fcrdns="fail")),
@@ -209,3 +236,13 @@ def test_the_report_counts_prints_and_writes_what_was_found(tmp_path: Path) -> N
 def test_only_a_report_about_something_without_differences_holds() -> None:
     assert make_report(TRUE, [], {}, 0).holds
     assert not make_report(replace(TRUE, submitted={}), [], {}, 0).holds
+
+
+def test_a_proxy_may_pass_from_one_node_to_the_next_but_not_be_shared() -> None:
+    first = [through("open", "n1", 1), through("open", "n1", 2), through("close", "n1", 1)]
+    handed_over = [*first, through("close", "n1", 2), through("open", "n2", 1)]
+    assert overlaps(handed_over) == []
+    shared = [*first, through("open", "n2", 1)]
+    assert overlaps(shared) == ["198.51.100.1: n2 while n1 had it open"]
+    probe = through("open", "n2", 9, target_port=7444)
+    assert overlaps([*first, probe]) == []
