@@ -93,7 +93,7 @@ def test_generated_fleets_move_no_more_than_the_lower_bound() -> None:
             dice,
             generated(
                 dice, dice.randint(2, 12), dice.randint(10, 150), dice.randint(1, 6),
-                dice.uniform(0.5, 0.9),
+                dice.uniform(0.5, 0.86),
             ),
         )  # fmt: skip
         plan = place(fleet, Policy())
