@@ -1,4 +1,9 @@
-"""The SOCKS5 proxies of the measurements: one Dante, 20 addresses, user and password."""
+"""The SOCKS5 proxies of the measurements: one Dante, 20 addresses, user and password.
+
+In a fleet they are other machines; here they share two cores with what is measured. So Dante is as
+light as it can be: one process tree, no log of connections, one exit address. It is the same for
+everybody that is measured.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +13,27 @@ from lab.network_namespace import Process
 from lab.proxies_config import (
     PORT,
     Account,
-    dante_config,
     passwd_file,
     shadow_file,
     start_script,
 )
 
-_PROCESSES = 2
+_PROCESSES = 1
+_CONFIG = """\
+logoutput: {log}
+{internal}
+external: {external}
+clientmethod: none
+socksmethod: username
+user.privileged: root
+user.unprivileged: nobody
+client pass {{ from: 0.0.0.0/0 to: 0.0.0.0/0 log: error }}
+socks pass {{
+    from: 0.0.0.0/0 to: 0.0.0.0/0
+    command: connect
+    log: error
+}}
+"""
 
 
 def start(ground: Ground) -> Process:
@@ -25,9 +44,10 @@ def start(ground: Ground) -> Process:
     (hashed,) = run("openssl", "passwd", "-1", "-stdin", stdin=PASSWORD + "\n").split()
     (folder / "passwd").write_text(passwd_file([USER]))
     (folder / "shadow").write_text(shadow_file([Account(USER, hashed)]))
-    text = dante_config(folder / "log", interface="lo")
     internal = "\n".join(f"internal: {address} port = {PORT}" for address in PROXIES)
-    (folder / "dante.conf").write_text(text.replace(f"internal: lo port = {PORT}", internal))
+    (folder / "dante.conf").write_text(
+        _CONFIG.format(log=folder / "log", internal=internal, external=PROXIES[0])
+    )
     script = start_script(folder, _PROCESSES)
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     process = ground.namespace.popen(argv, log="dante")
