@@ -44,6 +44,12 @@ class Fleet:
 
     def fab(self, *words: str, release: Path | None = None) -> subprocess.CompletedProcess[str]:
         """`fab TASK …` as the operator types it; output is both streams together."""
+        process = self.start_fab(*words, release=release)
+        output, _ = process.communicate(timeout=900)
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def start_fab(self, *words: str, release: Path | None = None) -> subprocess.Popen[str]:
+        """The same, still running."""
         environment = {
             **os.environ,
             "POSTFLEET_CONTROLLER": self.controller,
@@ -51,23 +57,15 @@ class Fleet:
             "POSTFLEET_INVENTORY": str(self.folder / "inventory.yaml"),
             "COLUMNS": "200",
         }
-        fab = str(Path(sys.executable).with_name("fab"))
-        argv = [
-            fab,
-            "-i",
-            str(self.lab.ssh_key),
-            *words,
-            "--release-dir",
-            str(release or self.release),
-        ]
-        return subprocess.run(
+        argv = [str(Path(sys.executable).with_name("fab")), "-i", str(self.lab.ssh_key), *words]
+        argv += ["--release-dir", str(release or self.release)]
+        return subprocess.Popen(
             argv,
             cwd=ROOT,
             env=environment,
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=900,
         )
 
     def pin_host_keys(self) -> None:

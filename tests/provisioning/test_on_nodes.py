@@ -6,6 +6,7 @@ The tests stand in the order of a fleet's life and share its nodes.
 from __future__ import annotations
 
 import shutil
+import signal
 import time
 from pathlib import Path
 
@@ -22,7 +23,8 @@ def everything_on(node: Node) -> str:
     """All files but those that change by themselves, with owner and mode."""
     command = (  # what Postfix and the agent write by themselves is left out
         "find /etc /opt /usr /root /home /var/lib -xdev ! -path '/var/lib/systemd/*' "
-        "! -path '/var/lib/postfleet-agent*' ! -path '/var/lib/postfix/*' ! -path '/root/.cache*' -printf '%p %u %g %m %s\\n'"
+        "! -path '/var/lib/postfleet-agent*' ! -path '/var/lib/postfix/*' "
+        "! -path '/root/.cache*' -printf '%p %u %g %m %s\\n'"
     )
     return node.run(command).stdout
 
@@ -66,6 +68,26 @@ def test_a_machine_with_another_host_key_is_refused_and_not_touched(fleet: Fleet
     assert everything_on(fleet.lab.nodes["n1"]) == before
     log = fleet.lab.nodes["n1"].run("journalctl -q -u ssh -o cat").stdout
     assert "Accepted" not in log.rpartition("Server listening")[2].split("another")[0] or True
+
+
+def test_ctrl_c_lets_the_running_step_end_and_the_next_run_goes_on(fleet: Fleet) -> None:
+    node = fleet.lab.nodes["n1"]
+    process = fleet.start_fab("provision", "--node", "n1")
+    deadline = time.monotonic() + 120
+    while node.run("pgrep apt-get", check=False).returncode != 0:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=300)[0]
+    assert process.returncode == 1, said
+    assert "stopping: each node finishes its step first" in said
+    assert "n1: stopped before step release; done: packages" in said
+    assert node.run("dpkg --audit").stdout == ""
+    assert node.run("ls /usr/sbin/policy-rc.d /opt/postfleet", check=False).stdout == ""
+    ahead = fleet.fab("provision", "--node", "n1", "--dry-run").stdout
+    assert "n1     release" in ahead
+    assert "n1     packages" not in ahead
 
 
 def test_bare_machines_become_nodes_whose_agents_are_connected(provisioned: Fleet) -> None:
