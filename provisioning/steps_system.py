@@ -14,8 +14,8 @@ systemctl disable --now postfix.service 2>/dev/null || true
 mv -f {MAIN_CF} {MAIN_CF}.before-postfleet
 """
 
-# Nothing is started while packages come (policy-rc.d), so systemd need not read its units again after
-# each of them (SYSTEMD_OFFLINE); it does once, when our own files are there.
+# Nothing is started while packages come (policy-rc.d), so systemd need not read its units again
+# after each of them (SYSTEMD_OFFLINE); it does once, when our own files are there.
 # Long, and never to be cut in the middle: its words go to a file, so the end of our connection
 # cannot end it (SIGPIPE); if an earlier run was cut all the same, dpkg is brought to an end first.
 _PACKAGES = r"""
