@@ -49,5 +49,21 @@ async def renew(tx: Transaction, holder: Holder, timing: LeaseTiming) -> Grant |
     )
     if row is None:
         return None
-    rows = await tx.fetch_all(_SQL["grant"], node_id=holder.node_id, epoch=row["epoch"])
-    return Grant(row["epoch"], tuple(granted["egress_id"] for granted in rows))
+    return await _granted(tx, holder, row["epoch"])
+
+
+async def widen(tx: Transaction, holder: Holder) -> Grant | None:
+    """What the node may use now, for an answer to a heartbeat that was answered before.
+
+    Nothing is renewed, and the node's trust still counts from that heartbeat: this only spares new
+    egresses the wait for the next one. None: the term is not held, or not by this session.
+    """
+    row = await tx.fetch_optional(
+        _SQL["term"], node_id=holder.node_id, session_id=holder.session_id
+    )
+    return None if row is None else await _granted(tx, holder, row["epoch"])
+
+
+async def _granted(tx: Transaction, holder: Holder, epoch: int) -> Grant:
+    rows = await tx.fetch_all(_SQL["grant"], node_id=holder.node_id, epoch=epoch)
+    return Grant(epoch, tuple(row["egress_id"] for row in rows))

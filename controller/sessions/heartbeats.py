@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postfleet.v1 import node_pb2
 
-from controller.leases.grants import Grant, renew
+from controller.leases.grants import Grant, renew, widen
 from controller.leases.timing import LeaseTiming
 from controller.sessions.session import NodeSession
 from controller.store import Store, Transaction, queries
@@ -40,10 +40,31 @@ async def answer_heartbeat(
     session.spooled = load.spooled
     if grant is None:
         return False
+    session.answered_heartbeat = heartbeat.seq, timing
+    _put_grant(session, heartbeat.seq, grant, timing)
+    return True
+
+
+async def grant_more(store: Store, session: NodeSession) -> bool:
+    """Answers the last heartbeat again, with what was assigned since; False: nothing to answer.
+
+    With the durations of the first answer: a later one must not lengthen the trust it gave.
+    """
+    if session.answered_heartbeat is None:
+        return False
+    seq, timing = session.answered_heartbeat
+    grant = await store.run(lambda tx: widen(tx, session.holder))
+    if grant is None:
+        return False
+    _put_grant(session, seq, grant, timing)
+    return True
+
+
+def _put_grant(session: NodeSession, seq: int, grant: Grant, timing: LeaseTiming) -> None:
     session.outbox.put(
         node_pb2.ControllerMessage(
             lease_grant=node_pb2.LeaseGrant(
-                heartbeat_seq=heartbeat.seq,
+                heartbeat_seq=seq,
                 epoch=grant.epoch,
                 ttl_ms=timing.ttl_ms,
                 margin_ms=timing.margin_ms,
@@ -51,4 +72,3 @@ async def answer_heartbeat(
             )
         )
     )
-    return True

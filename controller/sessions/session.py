@@ -13,6 +13,7 @@ from postfleet.v1 import node_pb2, spec_pb2
 
 from controller.keys.identity import Identity
 from controller.leases.grants import Holder
+from controller.leases.timing import LeaseTiming
 from controller.sessions.errors import SessionError
 from controller.sessions.outbox import Outbox
 from controller.store import Row
@@ -40,6 +41,8 @@ class NodeSession:
     outstanding: dict[str, int] = field(default_factory=dict)
     outstanding_octets: int = 0
     spooled: int = 0
+    # The last heartbeat that was answered with a grant, and the durations it was given.
+    answered_heartbeat: tuple[int, LeaseTiming] | None = None
     # Monotonic seconds: no dispatch before, because the node asked for a pause.
     paused_until_s: float = 0
     # Messages that the node refused for what they are: id -> monotonic seconds of the next try.

@@ -24,6 +24,13 @@ WHERE l.node_id = %(node_id)s
        OR (l.boot_id = %(boot_id)s AND l.boot_id <> ''))
 RETURNING l.epoch, l.renewals
 
+-- term --
+-- The epoch of the node's term, if it is held and this session speaks for the node; the term
+-- cannot end until the transaction does.
+SELECT epoch FROM lease
+WHERE node_id = %(node_id)s AND session_id = %(session_id)s AND held
+FOR SHARE
+
 -- grant --
 -- Takes the node's egresses into its current term and gives all that are in it, those being
 -- released too: they finish what runs.

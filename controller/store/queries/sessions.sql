@@ -54,7 +54,9 @@ WHERE a.node_id = %(node_id)s
 SELECT n.id AS node_id, n.wanted_generation, n.certificate_sha256, l.session_id, l.epoch,
        coalesce((SELECT array_agg(a.egress_id ORDER BY a.egress_id COLLATE "C") FROM assignment AS a
                  WHERE a.node_id = n.id AND a.state = 'releasing' AND a.epoch = l.epoch),
-                '{}') AS releasing
+                '{}') AS releasing,
+       l.held AND EXISTS (SELECT 1 FROM assignment AS a
+                          WHERE a.node_id = n.id AND a.epoch <> l.epoch) AS ungranted
 FROM node AS n JOIN lease AS l ON l.node_id = n.id
 WHERE n.id = ANY(%(node_ids)s)
 

@@ -302,7 +302,8 @@ class LeaseGrant(_message.Message):
     """A node's right to send. It trusts the lease until
       (CLOCK_BOOTTIME at which the heartbeat was sent) + ttl - margin
     and must have cut everything by (the same start) + ttl. An answer to a heartbeat of an older
-    session is worth nothing.
+    session is worth nothing. The last heartbeat may be answered again when egresses were assigned
+    since; the trust still counts from that heartbeat.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
