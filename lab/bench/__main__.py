@@ -17,9 +17,10 @@ from pathlib import Path
 from lab.bench.errors import BenchError
 from lab.bench.ground import Ground
 from lab.bench.result import Result, table
+from lab.bench.rows_intake import submission
 from lab.bench.rows_mail import MailRows
 
-GROUPS = ("throughput", "latency", "memory")
+GROUPS = ("throughput", "latency", "memory", "submission")
 
 
 def main() -> int:
@@ -52,13 +53,16 @@ def measure(groups: list[str], rounds: int, say: Callable[[str], None]) -> list[
     """Measure these groups of rows, in the order of the issue's table."""
     results: list[Result] = []
     with Ground() as ground:
-        rows = MailRows(ground, say)
-        if "throughput" in groups:
-            results += rows.throughput(rounds)
-        if "latency" in groups:
-            results += rows.latency()
-        if "memory" in groups:
-            results += rows.memory()
+        if {"throughput", "latency", "memory"} & set(groups):
+            rows = MailRows(ground, say)
+            if "throughput" in groups:
+                results += rows.throughput(rounds)
+            if "latency" in groups:
+                results += rows.latency()
+            if "memory" in groups:
+                results += rows.memory()
+        if "submission" in groups:
+            results += submission(ground, rounds, say)
     return results
 
 
