@@ -28,7 +28,10 @@ def prepared_nodes() -> Iterator[dict[str, PreparedNode]]:
     except LabError:
         lab, ours = Lab.up(LabSettings(name="apply", nodes=2)), True
     try:
-        nodes = {node.release: PreparedNode(node) for node in lab.nodes.values()}
+        nodes = {
+            node.release: PreparedNode(node, str(lab.controller_address))
+            for node in lab.nodes.values()
+        }
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda n: n.prepare(bundles[NEWEST[n.release]]), nodes.values()))
         yield nodes

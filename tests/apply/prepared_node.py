@@ -54,8 +54,10 @@ systemctl enable -q --now postfleet-apply.socket postfleet-gateway
 class PreparedNode:
     """One node, ready for its first spec."""
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: Node, outside: str) -> None:
         self.node = node
+        # An address of the host that the node reaches; receivers of these tests listen there.
+        self.outside = outside
         self.release = node.release
 
     def prepare(self, bundle: Bundle) -> None:
@@ -113,8 +115,7 @@ class PreparedNode:
 
     def submit(self, sender: str, recipient: str, content: bytes) -> tuple[int, str]:
         """Hand a message over as the agent does; the reply that decided."""
-        text = self.node.root / "tmp/message.eml"
-        text.write_bytes(content)
+        self.path("/tmp/message.eml").write_bytes(content)
         script = (
             "import smtplib, sys, json\n"
             "with smtplib.SMTP('127.0.0.1', 10587, 'localhost') as s:\n"
