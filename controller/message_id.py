@@ -7,7 +7,6 @@ a process each id is greater than the one before, also when the clock stands sti
 
 from __future__ import annotations
 
-import base64
 import secrets
 import threading
 import time
@@ -17,7 +16,10 @@ MessageId = NewType("MessageId", str)
 
 LENGTH = 26
 _RANDOM_BITS = 80
-_TIME_BITS = 48
+_DIGITS = "0123456789abcdefghijklmnopqrstuv"
+# Two digits at a time: ids are made for every message.
+_PAIRS = [a + b for a in _DIGITS for b in _DIGITS]
+_SHIFTS = range(120, -10, -10)
 # Steps within a millisecond: large enough to stay unguessable, small enough that 65,000 of them
 # fit before the next millisecond is borrowed.
 _STEP_BITS = 64
@@ -29,9 +31,8 @@ class MalformedMessageId(ValueError):
 
 def encode(value: int) -> MessageId:
     """The id that stands for a number of 128 bits."""
-    return MessageId(
-        base64.b32hexencode(value.to_bytes(16, "big")).decode("ascii").rstrip("=").lower()
-    )
+    padded = value << 2
+    return MessageId("".join([_PAIRS[padded >> shift & 1023] for shift in _SHIFTS]))
 
 
 def decode(text: str) -> int:
@@ -39,15 +40,13 @@ def decode(text: str) -> int:
 
     Upper case is refused too: ids are compared as text everywhere.
     """
-    if len(text) == LENGTH and text.isascii() and text == text.lower():
-        try:
-            value = int.from_bytes(base64.b32hexdecode(text.upper() + "======"), "big")
-        except ValueError:
-            pass
-        else:
-            # 26 characters hold 130 bits; the last two must be zero.
-            if encode(value) == text:
-                return value
+    try:
+        value = int(text, 32) if len(text) == LENGTH and text.isascii() else -1
+    except ValueError:
+        value = -1
+    # 26 characters hold 130 bits; the last two must be zero. int() also takes signs and the like.
+    if value >= 0 and encode(value >> 2) == text:
+        return value >> 2
     raise MalformedMessageId(f"{text[:64]!r} is not a message id (26 characters 0-9, a-v)")
 
 
@@ -70,12 +69,12 @@ class MessageIds:
 
     def next(self, now_ms: int) -> MessageId:
         """A new id for this time (milliseconds since 1970)."""
-        fresh = (now_ms & ((1 << _TIME_BITS) - 1)) << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
         with self._lock:
-            if fresh >> _RANDOM_BITS <= self._last >> _RANDOM_BITS:
-                fresh = self._last + 1 + secrets.randbits(_STEP_BITS)
-            self._last = fresh
-        return encode(fresh)
+            if now_ms > self._last >> _RANDOM_BITS:
+                self._last = now_ms << _RANDOM_BITS | secrets.randbits(_RANDOM_BITS)
+            else:
+                self._last += 1 + secrets.randbits(_STEP_BITS)
+            return encode(self._last)
 
 
 _ids = MessageIds()

@@ -11,12 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 
 from controller.message_id import MessageId
 
 SENDER_ID = "postfleet"
 
 
+@lru_cache(maxsize=16)
 def date_value(now: datetime) -> str:
     """RFC 5322 date-time of an aware `now`."""
     return format_datetime(now)

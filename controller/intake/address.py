@@ -9,15 +9,18 @@ parts beyond ASCII (they need SMTPUTF8, RFC 6531, on every hop).
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from controller.intake.rejection import shown
 
-_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+# Possessive quantifiers stand on single characters only: Python 3.11 mismatches them on groups
+# (bpo issue gh-106052).
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]++"
 _DOT_STRING = rf"{_ATEXT}(?:\.{_ATEXT})*"
 # qtextSMTP and quoted-pairSMTP; an empty quoted string names nobody.
 _QUOTED_STRING = r'"(?:[ !#-\[\]-~]|\\[ -~])+"'
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_DOMAIN = rf"(?:{_LABEL}\.)+{_LABEL}"
+_LABEL = r"(?!-)[A-Za-z0-9-]{1,63}+(?<!-)"
+_DOMAIN = rf"{_LABEL}(?:\.{_LABEL})+"
 _ADDRESS = re.compile(rf"({_DOT_STRING}|{_QUOTED_STRING})@({_DOMAIN})")
 _LOCAL_PART = re.compile(rf"{_DOT_STRING}|{_QUOTED_STRING}")
 _DOMAIN_ONLY = re.compile(_DOMAIN)
@@ -31,6 +34,7 @@ class MalformedAddress(ValueError):
     """A text is not an address this fleet can send to; the message says why."""
 
 
+@lru_cache(maxsize=4096)
 def parse(text: str) -> str:
     """The address with its domain in lower case; the local part stays as it is.
 

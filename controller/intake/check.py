@@ -23,6 +23,9 @@ _CLIENT = re.compile(r"[a-z0-9][a-z0-9-]{0,30}")  # inventory.schema.Id
 _KEY = re.compile(r"[\x20-\x7e]{1,200}")
 
 
+_LINE_END = re.compile(r"[\r\n\0]")
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
     """A message as it was submitted. `not_before` is aware, or None: at once."""
@@ -136,25 +139,25 @@ def admit(
 def fingerprint(submission: Submission) -> bytes:
     """SHA-256 over the parts, each after its length: no two submissions share the octets."""
     time = "" if submission.not_before is None else submission.not_before.isoformat()
-    digest = hashlib.sha256()
-    for part in (submission.mailbox, submission.recipient, time):
-        octets = part.encode("utf-8", "surrogatepass")
-        digest.update(len(octets).to_bytes(8, "big") + octets)
+    parts = [
+        part.encode("utf-8", "surrogatepass")
+        for part in (submission.mailbox, submission.recipient, time)
+    ]
+    digest = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts))
     digest.update(submission.content)
     return digest.digest()
 
 
 def _recipient(text: str) -> str:
-    if re.search(r"[\r\n\0]", text):
-        raise Rejected(Code.HEADER_INJECTION, f"a line end in the recipient {shown(text)!r}")
     try:
         return address.parse(text)
     except address.MalformedAddress as error:
-        raise Rejected(Code.MALFORMED_RECIPIENT, str(error)) from None
+        code = Code.HEADER_INJECTION if _LINE_END.search(text) else Code.MALFORMED_RECIPIENT
+        raise Rejected(code, f"the recipient {error}") from None
 
 
 def _check_mailbox(text: str) -> None:
-    if re.search(r"[\r\n\0]", text):
+    if text and _LINE_END.search(text):
         raise Rejected(Code.HEADER_INJECTION, f"a line end in the mailbox {shown(text)!r}")
 
 
@@ -204,6 +207,8 @@ def _mailbox(message: Read, client: Client, facts: Facts) -> str | None:
 
 
 def _check_suppression(message: Read, facts: Facts) -> None:
+    if not facts.suppressed:
+        return
     for scope in ("", message.submission.client_id):
         for recipient in message.suppressible():
             reason = facts.suppressed.get((scope, recipient))

@@ -31,6 +31,7 @@ _FORBIDDEN = {
     b"bcc": "it would show who must not be shown; submit one message per recipient",
     b"resent-bcc": "it would show who must not be shown",
 }
+_WATCHED = SINGLETONS | _FORBIDDEN.keys()
 _FOLD = re.compile(rb"\r\n([ \t])")
 
 
@@ -53,26 +54,32 @@ def parse(content: bytes) -> Header:
         end = len(content)
     values: dict[bytes, bytes] = {}
     position = 0
-    while position < end:
-        match = _FIELD.match(content, position, end)
-        if match is None:
-            raise _not_a_field(content, position)
-        name = match[1].lower()
-        if name in values and name in SINGLETONS:
-            raise Rejected(Code.MALFORMED_CONTENT, f"the field {shown(name)} stands there twice")
-        if match.end() - position > FIELD_OCTETS:
+    for field, value in _FIELD.findall(content, 0, end):
+        octets = len(field) + len(value) + 3
+        if not content.startswith(field, position):
+            break
+        position += octets
+        name = field.lower()
+        if name in _WATCHED:
+            _check_watched(name, values)
+        if octets > FIELD_OCTETS:
             raise Rejected(
                 Code.MALFORMED_CONTENT,
                 f"the field {shown(name)} has more than {FIELD_OCTETS:,} octets",
             )
-        if name in _FORBIDDEN:
-            raise Rejected(Code.HEADER_INJECTION, f"the field {shown(name)}: {_FORBIDDEN[name]}")
-        value = match[2]
         if b"\r" in value:
             value = _FOLD.sub(rb"\1", value)
         values[name] = value.strip()
-        position = match.end()
+    if position != end:
+        raise _not_a_field(content, position)
     return Header(values, end)
+
+
+def _check_watched(name: bytes, before: Mapping[bytes, bytes]) -> None:
+    if name in _FORBIDDEN:
+        raise Rejected(Code.HEADER_INJECTION, f"the field {shown(name)}: {_FORBIDDEN[name]}")
+    if name in before:
+        raise Rejected(Code.MALFORMED_CONTENT, f"the field {shown(name)} stands there twice")
 
 
 def _not_a_field(content: bytes, position: int) -> Rejected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as CountOf
 from collections.abc import Sequence
 
 from prometheus_client import Counter, Histogram
@@ -31,11 +32,13 @@ REQUEST_SECONDS = Histogram(
 
 def count(results: Sequence[Result], octets: int, seconds: float) -> None:
     """Counts one answered request."""
-    for result in results:
-        if isinstance(result, Taken):
-            label = "duplicate" if result.duplicate else "accepted"
-        else:
-            label = str(result.code)
-        MESSAGES.labels(label).inc()
+    for label, number in CountOf(map(_label, results)).items():
+        MESSAGES.labels(label).inc(number)
     OCTETS.inc(octets)
     REQUEST_SECONDS.observe(seconds)
+
+
+def _label(result: Result) -> str:
+    if isinstance(result, Taken):
+        return "duplicate" if result.duplicate else "accepted"
+    return str(result.code)

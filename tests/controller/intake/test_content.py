@@ -85,6 +85,7 @@ def test_bad_content_is_refused_with_the_reason(octets: bytes, code: Code, said:
         ("(first) Ann (second) <a@b.test> (third)", "a@b.test"),
         ("Ann\r\n Example\r\n\t<a@b.test>", "a@b.test"),
         ('"john doe"@b.test', '"john doe"@b.test'),
+        ('X <"<b>"@b.test>', '"<b>"@b.test'),
         ("  a@b.test  ", "a@b.test"),
     ],
 )

@@ -83,7 +83,7 @@ def request(*keys: str, client: str = "acme", content: bytes = BODY) -> pb.Submi
 
 async def test_requests_of_a_stream_are_answered_in_order(door: Door) -> None:
     async with door.caller(Kind.CLIENT, "acme") as stub:
-        call = stub.Submit(request(f"{n}-{i}" for i in range(n % 5)) for n in range(20))
+        call = stub.Submit(request(*(f"{n}-{i}" for i in range(n % 5))) for n in range(20))
         sizes = [len(response.results) async for response in call]
     assert sizes == [n % 5 for n in range(20)]
 
