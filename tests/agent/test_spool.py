@@ -214,3 +214,32 @@ async def test_a_full_disk_refuses_new_work_and_records_every_outcome(small_disk
         await spool.compact()
         await spool.store([(message(10_000), b"x")])
         assert len(await spool.in_states(State.STORED)) == 1
+
+
+async def test_no_question_reads_through_all_messages(tmp_path: Path) -> None:
+    """With weeks of remembered messages, a scan for each line of the log would stop the node."""
+    asked: set[str] = set()
+    async with opened(settings(tmp_path)) as spool:
+        await spool._thread.run(lambda db: db.set_trace_callback(asked.add))
+        await spool.store([(message(1), b"x")])
+        await spool.mark_handing([message_id(1)])
+        seen = Entry(message_id(1), "Q1", Fact(FactKind.SEEN, 0, "Q1", log_line="x"))
+        died = Entry(None, "", Fact(FactKind.UNCERTAIN, 0), "px001")
+        sent = Entry(None, "Q1", Fact(FactKind.SENT, 0, "Q1"))
+        await spool.learn_from_log(LogBatch([seen, died, sent], None))
+        for state in State:
+            await spool.in_states(state)
+        await spool.not_held()
+        await spool.in_flight()
+        await spool.counts()
+        await spool.forget_final(0)
+        await spool.known([message_id(1)])
+
+        def plans(db: sqlite3.Connection) -> list[str]:
+            db.set_trace_callback(None)
+            questions = [q for q in asked if q.startswith(("SELECT", "UPDATE", "DELETE"))]
+            return [r[3] for q in questions for r in db.execute(f"EXPLAIN QUERY PLAN {q}")]
+
+        details = await spool._thread.run(plans)
+    assert any("message_by_queue_id" in d for d in details)
+    assert [d for d in details if d == "SCAN message"] == []

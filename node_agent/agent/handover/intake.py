@@ -18,6 +18,8 @@ from node_agent.agent.handover.smtp_text import Reply, envelope, reply_line, tra
 # RFC 5321 section 4.5.3.2; on loopback everything is quick but a milter.
 COMMAND_TIMEOUT_S = 60.0
 END_OF_DATA_TIMEOUT_S = 300.0
+MOST_REPLY_LINES = 200
+LONGEST_REPLY_LINE = 100_000
 
 
 class Ending(StrEnum):
@@ -59,6 +61,7 @@ class IntakeConnection:
         self._reader = reader
         self._writer = writer
         self._extensions: frozenset[str] = frozenset()
+        self._read = b""
         self.usable = True
         self.local_port: int = writer.get_extra_info("sockname")[1]
 
@@ -189,15 +192,25 @@ class IntakeConnection:
 
     async def _reply_lines(self, timeout_s: float) -> list[tuple[int, str]]:
         lines: list[tuple[int, str]] = []
-        async with asyncio.timeout(timeout_s):
-            while True:
-                line = await self._reader.readline()
-                if not line.endswith(b"\n"):
-                    raise EOFError("end of file")
-                code, text, last = reply_line(line)
-                lines.append((code, text))
-                if last:
-                    return lines
+        while True:
+            code, text, last = reply_line(await self._line(timeout_s))
+            lines.append((code, text))
+            if last:
+                return lines
+            if len(lines) > MOST_REPLY_LINES:
+                raise ValueError("a reply without end")
+
+    async def _line(self, timeout_s: float) -> bytes:
+        while (end := self._read.find(b"\n")) < 0:
+            if len(self._read) > LONGEST_REPLY_LINE:
+                raise ValueError("a reply line without end")
+            async with asyncio.timeout(timeout_s):
+                more = await self._reader.read(65536)
+            if not more:
+                raise EOFError("end of file")
+            self._read += more
+        line, self._read = self._read[:end], self._read[end + 1 :]
+        return line
 
     async def quit(self) -> None:
         """End politely."""

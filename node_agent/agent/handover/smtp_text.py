@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 # Postfix: "250 2.0.0 Ok: queued as 4Y3BfM5Zz7z2pKt"
 _QUEUED_AS = re.compile(r"queued as ([0-9A-Za-z]+)")
+# A quoted string without control characters; within it ">" and spaces are harmless.
+_QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"')
+_ENDS_A_COMMAND = re.compile(r"[\x00-\x20\x7f>]")
 _ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 
 
@@ -71,9 +74,7 @@ def envelope(sender: str, recipient: str, content: bytes, extensions: frozenset[
     content does. Raises ValueError for an address that would end its command early.
     """
     for address in (sender, recipient):
-        if any(ord(c) <= 32 or ord(c) == 127 for c in _unquoted(address)) or ">" in _unquoted(
-            address
-        ):
+        if _ENDS_A_COMMAND.search(_QUOTED.sub("", address)):
             raise ValueError(f"{address!r} cannot stand in an SMTP command")
     parameters = ""
     if "SIZE" in extensions:
@@ -84,8 +85,3 @@ def envelope(sender: str, recipient: str, content: bytes, extensions: frozenset[
         parameters += " SMTPUTF8"
     group = f"MAIL FROM:<{sender}>{parameters}\r\nRCPT TO:<{recipient}>\r\nDATA\r\n"
     return group.encode()
-
-
-def _unquoted(address: str) -> str:
-    """The address without quoted strings that hold no control characters."""
-    return re.sub(r'"(?:[^"\\\x00-\x1f\x7f]|\\[\x20-\x7e])*"', "", address)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from postfleet.v1 import node_pb2
@@ -16,6 +17,7 @@ from node_agent.agent.spool.messages import SpooledMessage
 from node_agent.agent.spool.spool import Spool
 from node_agent.agent.verp import with_token
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # Message id to (code, detail).
 Refusals = dict[str, tuple[str, str]]
 
@@ -27,7 +29,7 @@ def malformed(message: node_pb2.DispatchedMessage) -> str | None:
     except ValueError as error:
         return str(error)
     for address in (sender, message.recipient):
-        if any(ord(c) < 32 or ord(c) == 127 for c in address) or "@" not in address:
+        if _CONTROL.search(address) or "@" not in address:
             return f"{address!r} is no address"
     if not message.content:
         return "it has no content"

@@ -44,6 +44,5 @@ def _set_up(db: sqlite3.Connection) -> None:
         f"PRAGMA user_version = {SCHEMA_VERSION};"
     )
     meta.write(db, "spool_id", secrets.token_hex(16))
-    meta.write(db, "next_seq", 1)
     meta.write(db, "acked_seq", 0)
     db.execute("COMMIT")

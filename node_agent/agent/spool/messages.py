@@ -113,6 +113,8 @@ def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> S
         return None
     state, queue_id, egress_id, local_stage, local_seq, epoch, in_flight = row
     result = step(State(state), queue_id, fact)
+    if state in FINAL and result.state == state:
+        return result
     if fact.queue_id and result.state not in FINAL and not result.doubled:
         queue_id = fact.queue_id
     if result.event is not None:

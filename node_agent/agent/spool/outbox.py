@@ -10,12 +10,10 @@ from node_agent.agent.spool import meta
 
 
 def append(db: sqlite3.Connection, event: node_pb2.MessageEvent) -> int:
-    """Store `event` under the next number, which it gets and which is returned."""
-    seq = int(meta.read(db, "next_seq"))
-    event.seq = seq
-    db.execute("INSERT INTO outbox (seq, event) VALUES (?, ?)", (seq, event.SerializeToString()))
-    meta.write(db, "next_seq", seq + 1)
-    return seq
+    """Store `event` under the next number, which is returned."""
+    stored = db.execute("INSERT INTO outbox (event) VALUES (?)", (event.SerializeToString(),))
+    assert stored.lastrowid is not None
+    return stored.lastrowid
 
 
 def after(
@@ -24,12 +22,16 @@ def after(
     """Events with a number above `seq`, in order; at least one where there is one."""
     events: list[node_pb2.MessageEvent] = []
     octets = 0
-    rows = db.execute("SELECT event FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit))
-    for (data,) in rows:
+    rows = db.execute(
+        "SELECT seq, event FROM outbox WHERE seq > ? ORDER BY seq LIMIT ?", (seq, limit)
+    )
+    for number, data in rows:
         octets += len(data)
         if events and octets > max_octets:
             break
-        events.append(node_pb2.MessageEvent.FromString(data))
+        event = node_pb2.MessageEvent.FromString(data)
+        event.seq = number
+        events.append(event)
     return events
 
 
@@ -39,7 +41,7 @@ def acknowledge(db: sqlite3.Connection, up_to_seq: int) -> int:
     Returns the highest number that is acknowledged now.
     """
     acked = int(meta.read(db, "acked_seq"))
-    if not acked < up_to_seq < int(meta.read(db, "next_seq")):
+    if not acked < up_to_seq <= _last(db):
         return acked
     db.execute("DELETE FROM outbox WHERE seq <= ?", (up_to_seq,))
     meta.write(db, "acked_seq", up_to_seq)
@@ -48,4 +50,9 @@ def acknowledge(db: sqlite3.Connection, up_to_seq: int) -> int:
 
 def bounds(db: sqlite3.Connection) -> tuple[int, int]:
     """(highest acknowledged number, highest given number)."""
-    return int(meta.read(db, "acked_seq")), int(meta.read(db, "next_seq")) - 1
+    return int(meta.read(db, "acked_seq")), _last(db)
+
+
+def _last(db: sqlite3.Connection) -> int:
+    row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'outbox'").fetchone()
+    return int(row[0]) if row else 0

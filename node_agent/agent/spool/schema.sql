@@ -1,6 +1,6 @@
 -- The node's spool. Times are wall-clock milliseconds since 1970, UTC.
 CREATE TABLE meta (
-    -- spool_id, next_seq, acked_seq, highest_epoch, spec, released, queue_snapshot, log_position
+    -- spool_id, acked_seq, highest_epoch, spec, suspensions, released, queue_snapshot, log_position
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) WITHOUT ROWID;
@@ -26,10 +26,9 @@ CREATE TABLE message (
     local_seq     INTEGER NOT NULL DEFAULT 0,
     changed_ms    INTEGER NOT NULL
 ) WITHOUT ROWID;
-CREATE INDEX message_open ON message (state, egress_id) WHERE state IN ('stored', 'handing', 'queued', 'uncertain');
-CREATE INDEX message_by_queue_id ON message (queue_id) WHERE queue_id <> '';
-CREATE INDEX message_final ON message (changed_ms)
-    WHERE state IN ('sent', 'bounced', 'expired', 'refused', 'returned');
+CREATE INDEX message_by_state ON message (state, egress_id);
+CREATE INDEX message_by_queue_id ON message (queue_id);
+CREATE INDEX message_by_change ON message (changed_ms);
 
 -- Until Postfix has it; then Postfix's queue file is the only copy.
 CREATE TABLE content (
@@ -37,8 +36,9 @@ CREATE TABLE content (
     content    BLOB NOT NULL
 );
 
--- What the controller has not acknowledged: postfleet.v1.MessageEvent without holes in seq.
+-- What the controller has not acknowledged: postfleet.v1.MessageEvent, without its number.
+-- AUTOINCREMENT never gives a number twice, and takes it back with the transaction: no holes.
 CREATE TABLE outbox (
-    seq   INTEGER PRIMARY KEY,
+    seq   INTEGER PRIMARY KEY AUTOINCREMENT,
     event BLOB NOT NULL
 );
