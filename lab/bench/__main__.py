@@ -14,13 +14,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from lab.bench.errors import BenchError
 from lab.bench.ground import Ground
 from lab.bench.result import Result, table
+from lab.bench.rows_fleet import fleet_rows
 from lab.bench.rows_intake import submission
 from lab.bench.rows_mail import MailRows
+from lab.errors import LabError
 
-GROUPS = ("throughput", "latency", "memory", "submission")
+GROUPS = ("throughput", "latency", "fleet", "submission", "memory")
 
 
 def main() -> int:
@@ -39,7 +40,7 @@ def main() -> int:
 
     try:
         results = measure(options.only or list(GROUPS), options.rounds, say)
-    except BenchError as error:
+    except LabError as error:
         print(f"./run bench: {error}", file=sys.stderr)
         return 1
     print(table(results))
@@ -50,19 +51,30 @@ def main() -> int:
 
 
 def measure(groups: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
-    """Measure these groups of rows, in the order of the issue's table."""
+    """Measure these groups of rows."""
     results: list[Result] = []
-    with Ground() as ground:
-        if {"throughput", "latency", "memory"} & set(groups):
-            rows = MailRows(ground, say)
-            if "throughput" in groups:
-                results += rows.throughput(rounds)
-            if "latency" in groups:
-                results += rows.latency()
-            if "memory" in groups:
-                results += rows.memory()
-        if "submission" in groups:
-            results += submission(ground, rounds, say)
+    if {"throughput", "latency", "memory", "submission"} & set(groups):
+        with Ground() as ground:
+            results += _on_ground(ground, groups, rounds, say)
+    if "fleet" in groups:
+        results += fleet_rows(rounds, say)
+    return results
+
+
+def _on_ground(
+    ground: Ground, groups: list[str], rounds: int, say: Callable[[str], None]
+) -> list[Result]:
+    results: list[Result] = []
+    if {"throughput", "latency", "memory"} & set(groups):
+        rows = MailRows(ground, say)
+        if "throughput" in groups:
+            results += rows.throughput(rounds)
+        if "latency" in groups:
+            results += rows.latency()
+        if "memory" in groups:
+            results += rows.memory()
+    if "submission" in groups:
+        results += submission(ground, rounds, say)
     return results
 
 
