@@ -39,15 +39,20 @@ class AdvisoryLock:
             return True
         with translated():
             connection = await connect(self._dsn)
-            cursor = await connection.execute(
-                "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS held", (self._name,)
-            )
-            row = await cursor.fetchone()
-            if row is None or not row["held"]:
-                await connection.close()
-                return False
-        self._connection = connection
-        return True
+            held = False
+            try:
+                cursor = await connection.execute(
+                    "SELECT pg_try_advisory_lock(hashtextextended(%s, 0)) AS held", (self._name,)
+                )
+                row = await cursor.fetchone()
+                held = bool(row and row["held"])
+            finally:
+                # Also where the task was cancelled meanwhile.
+                if not held:
+                    await connection.close()
+        if held:
+            self._connection = connection
+        return held
 
     async def still_held(self) -> bool:
         """Whether the connection that holds the lock still answers."""
