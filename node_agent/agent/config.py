@@ -49,7 +49,7 @@ class PostfixSettings(_Table):
     log: Path = Path("/var/log/postfleet/mail.log")
     postqueue: tuple[str, ...] = ("/usr/sbin/postqueue", "-j")
     # SMTP connections to the intake at one time, and messages marked at once on each.
-    connections: Annotated[int, Field(ge=1, le=32)] = 4
+    connections: Annotated[int, Field(ge=1, le=32)] = 8
     batch: Annotated[int, Field(ge=1, le=500)] = 20
     # Seconds between looks at the queue (load figures, messages that vanished).
     queue_interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 30

@@ -95,17 +95,21 @@ def _through(proxy: spec_pb2.Socks5Exit, target: str, timeout_s: float) -> socke
     sock.settimeout(timeout_s)
     try:
         sock.connect(_split(target))
-    except socks.SOCKS5AuthError as error:
+    except OSError as error:
         sock.close()
-        raise _ProbeFailed("proxy-auth", error) from error
-    except socks.ProxyConnectionError as error:
-        sock.close()
-        raise _ProbeFailed("tcp", error) from error
-    except (socks.ProxyError, OSError) as error:
-        sock.close()
-        raise _ProbeFailed("proxy-request", error) from error
+        raise _ProbeFailed(*_stage(error)) from error
     connected: socket.socket = sock
     return connected
+
+
+def _stage(error: OSError) -> tuple[str, str]:
+    """(stage, words) of what PySocks raised; it wraps its own errors as "Socket error"."""
+    inner = getattr(error, "socket_err", None)
+    if isinstance(error, socks.SOCKS5AuthError) or isinstance(inner, socks.SOCKS5AuthError):
+        return "proxy-auth", str(inner or error)
+    if isinstance(error, socks.ProxyConnectionError):
+        return "tcp", str(error)
+    return "proxy-request", str(inner or error)
 
 
 def _echo(connection: socket.socket, target: str) -> str:

@@ -12,6 +12,7 @@ from node_agent.agent.spool.spool import Spool
 
 # Events sent and not acknowledged; then the controller has to keep up first.
 WINDOW = 5000
+GATHER_S = 0.05
 
 
 class Outbox:
@@ -51,3 +52,5 @@ class Outbox:
                 sent = events[-1].seq
                 continue
             await self._changed.wait()
+            # What comes in the same moment goes in the same report.
+            await asyncio.sleep(GATHER_S)
