@@ -22,7 +22,8 @@ from paramiko.hostkeys import HostKeyEntry
 
 from provisioning.errors import ConnectionFailed
 
-CONNECT_TIMEOUT_S = 10
+# also the time for the handshake, which a busy machine needs
+CONNECT_TIMEOUT_S = 30
 TRIES = 3
 # a connection whose other end is gone ends after some of these
 KEEPALIVE_S = 15
@@ -118,7 +119,7 @@ class Machine:
 
 
 def _prepare(access: Access) -> Connection:
-    options: dict[str, object] = {"banner_timeout": 30, "auth_timeout": 30}
+    options: dict[str, object] = {"banner_timeout": 60, "auth_timeout": 60}
     if access.key_files:
         options |= {"key_filename": list(access.key_files), "look_for_keys": False}
     connection = Connection(
@@ -141,13 +142,20 @@ def _prepare(access: Access) -> Connection:
 
 
 def _is_of_the_network(error: Exception) -> bool:
-    """A machine that still boots refuses or is silent; a wrong key stays wrong."""
-    return isinstance(error, OSError) and not isinstance(error, paramiko.SSHException)
+    """A machine that still boots refuses, is silent or breaks off; a wrong key stays wrong."""
+    if isinstance(error, paramiko.AuthenticationException) or _is_wrong_key(error):
+        return False
+    return isinstance(error, (OSError, EOFError, paramiko.SSHException))
+
+
+def _is_wrong_key(error: Exception) -> bool:
+    unknown = "not found in known_hosts" in str(error)
+    return unknown or isinstance(error, paramiko.BadHostKeyException)
 
 
 def _words(access: Access, error: Exception) -> str:
     where = f"{access.node_id} ({access.user}@{access.host}, port {access.port})"
-    if isinstance(error, paramiko.BadHostKeyException) or "not found in known_hosts" in str(error):
+    if _is_wrong_key(error):
         return (
             f"{where} shows another ssh host key than the inventory pins, so it may be another "
             "machine; nothing was changed. If it was reinstalled, take the new key from the "

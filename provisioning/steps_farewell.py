@@ -10,6 +10,7 @@ from provisioning.actions import Script, Step
 from provisioning.facts import Facts
 from provisioning.wish import MAIN_CF, RELEASES, Wish
 
+_ORDERING = ("postfleet-agent.service", "postfleet-apply.socket")
 _OURS = ("/etc/postfleet", RELEASES, "/var/lib/postfleet-agent")
 
 
@@ -22,7 +23,12 @@ def farewell(facts: Facts, wish: Wish) -> list[Step]:
     present = [unit for unit in ours if unit in loaded]
     active = [u for u in present if facts.units[u].active == "active" or _enabled(facts, u)]
     if active:
-        text = f"systemctl disable --quiet --now {' '.join(present)}\n"
+        # first who gives orders, then what it may still have ordered, then the rest
+        orders = [u for u in _ORDERING if u in present]
+        text = f"systemctl stop {' '.join(orders)}\n" if orders else ""
+        text += "systemctl stop 'postfleet-apply@*.service'\n"
+        text += f"systemctl stop {' '.join(present)}\n"
+        text += f"systemctl disable --quiet {' '.join(present)}\n"
         why = (f"active or enabled: {', '.join(active)}",)
         steps.append(Step("stop", why, (Script(text),), "see `systemctl --failed` on the node"))
     files = [file.path for file in wish.files if file.path in facts.paths]

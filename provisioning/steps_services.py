@@ -15,6 +15,16 @@ _NET = "postfleet-net.service"
 
 _HOLDS = "all is installed, some services may not run; the node sends nothing without a lease"
 
+# systemctl only says that a unit failed; its journal says why.
+_EXPLAIN = """
+explain() {
+  status=$?
+  [ $status = 0 ] || journalctl -q --no-pager -o cat -n 15 -u 'postfleet-*' >&2
+  exit $status
+}
+trap explain EXIT
+"""
+
 _SWITCH = """
 ln -sfn {id} {releases}/.current.new
 mv -T {releases}/.current.new {current}
@@ -48,7 +58,9 @@ def switch_and_start(facts: Facts, wish: Wish, changed: tuple[FileWish, ...]) ->
     if restart:
         why.append(f"to be restarted: {', '.join(restart)}")
     remedy = "see `journalctl -e` on the node; the inactive units are named by `systemctl --failed`"
-    return Step("services", tuple(why), (Script("\n".join(lines) + "\n"),), remedy, _HOLDS)
+    return Step(
+        "services", tuple(why), (Script("\n".join([_EXPLAIN, *lines, ""])),), remedy, _HOLDS
+    )
 
 
 def switch_back(release_id: str) -> Step:
