@@ -52,6 +52,7 @@ def _remove(files: list[str]) -> Step:
         f"rm -rf {' '.join(_OURS)} /run/postfleet-apply.lock",
         *(f"rmdir --ignore-fail-on-non-empty {path}" for path in drop_ins if "systemd" in path),
         "systemctl daemon-reload",
+        "systemctl reset-failed 'postfleet-*' 2>/dev/null || true",
         "nft delete table inet postfleet 2>/dev/null || true",
         "ip route del local 198.18.0.0/15 dev lo 2>/dev/null || true",
     ]

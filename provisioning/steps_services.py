@@ -52,7 +52,10 @@ def switch_and_start(facts: Facts, wish: Wish, changed: tuple[FileWish, ...]) ->
     stopped = [unit for unit in wish.units if not _satisfied(facts, unit)]
     if stopped:
         why.append(f"not running: {', '.join(stopped)}")
-        lines.append(f"systemctl start {' '.join(stopped)}")
+        # systemd opens no listener while the service that it is for runs
+        blocking = [s for unit in stopped if _active(facts, s := _service_of(unit))]
+        lines += [f"systemctl stop {service}" for service in blocking]
+        lines.append(f"systemctl start {' '.join([*stopped, *blocking])}")
     if not lines:
         return None
     if restart:
@@ -82,7 +85,7 @@ def _restart_lines(facts: Facts, restart: list[str], switched: bool) -> list[str
     """A socket cannot be restarted while its service runs; the network rules are reloaded."""
     lines = []
     for socket in (unit for unit in restart if unit.endswith(".socket")):
-        service = socket.removesuffix(".socket") + ".service"
+        service = _service_of(socket)
         around = (f"systemctl stop {service}", f"systemctl start {service}")
         before, after = around if _active(facts, service) else ("", "")
         lines += [line for line in (before, f"systemctl restart {socket}", after) if line]
@@ -107,6 +110,11 @@ def _enabled(facts: Facts, unit: str) -> bool:
 
 def _loaded(facts: Facts, unit: str) -> bool:
     return unit in facts.units and facts.units[unit].load == "loaded"
+
+
+def _service_of(unit: str) -> str:
+    """The service of a socket; empty for other units."""
+    return unit.removesuffix(".socket") + ".service" if unit.endswith(".socket") else ""
 
 
 def _active(facts: Facts, unit: str) -> bool:

@@ -158,6 +158,16 @@ def test_a_unit_that_the_machine_forbids_is_not_tried_again() -> None:
     assert step.why == ("not running: chrony.service",)
 
 
+def test_a_closed_socket_is_opened_although_its_service_runs() -> None:
+    """systemd refuses to listen while the service runs without its socket."""
+    found = facts("node-12")
+    closed = replace(found.units["postfleet-gateway.socket"], active="failed")
+    (step,) = steps(replace(found, units={**found.units, "postfleet-gateway.socket": closed}))
+    stop, start = scripts([step]).splitlines()[-2:]
+    assert stop == "systemctl stop postfleet-gateway.service"
+    assert start == "systemctl start postfleet-gateway.socket postfleet-gateway.service"
+
+
 def test_a_stopped_agent_is_started() -> None:
     found = facts("node-12")
     stopped = replace(found.units["postfleet-agent.service"], active="failed")
