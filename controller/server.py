@@ -157,12 +157,19 @@ async def _open_side_doors(
 async def _running(loops: list[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Runs loops beside the block and ends them with it."""
     tasks = [asyncio.create_task(loop) for loop in loops]
+    for task in tasks:
+        task.add_done_callback(_say_if_it_died)
     try:
         yield
     finally:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _say_if_it_died(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        _log.critical("a loop of this controller died: restart it", why=repr(task.exception()))
 
 
 async def _stop_serving(rpc: RpcServer, registry: Registry) -> None:

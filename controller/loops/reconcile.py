@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 import structlog
 from prometheus_client import Gauge
 
-from controller.audit import write_audit
+from controller.audit import Entry, write_audit, write_audits
 from controller.leases.watcher import Watcher
 from controller.loops.snapshot import build_snapshot, is_new
 from controller.metrics import REGISTRY
@@ -24,6 +24,11 @@ _log = structlog.get_logger(__name__)
 _SQL = queries.load("reconcile")
 _RELEASES = queries.load("releases")
 ACTOR = "controller/reconcile"
+_ACTIONS = {
+    "assign": "assign-egress",
+    "withdraw": "withdraw-egress",
+    "ask_back": "ask-egress-back",
+}
 # How long a node that is in the inventory and never connected is counted on.
 JOIN_GRACE_S = 600.0
 
@@ -133,17 +138,19 @@ async def _apply(tx: Transaction, action: str, moves: list[Move], *, from_node: 
         node_ids=[move.from_node if from_node else move.to_node for move in moves],
     )
     why = {move.egress_id: move.reason for move in moves}
-    for row in done:
-        await write_audit(
-            tx,
-            actor=ACTOR,
-            action={"assign": "assign-egress", "withdraw": "withdraw-egress"}.get(
-                action, "ask-egress-back"
-            ),
-            subject=f"egress/{row['egress_id']}",
-            reason=f"placement: {why[row['egress_id']]}",
-            evidence={"node": row["node_id"]},
-        )
+    await write_audits(
+        tx,
+        [
+            Entry(
+                actor=ACTOR,
+                action=_ACTIONS[action],
+                subject=f"egress/{row['egress_id']}",
+                reason=f"placement: {why[row['egress_id']]}",
+                evidence={"node": row["node_id"]},
+            )
+            for row in done
+        ],
+    )
     return done
 
 

@@ -7,7 +7,6 @@ written to the audit log, once a minute for one caller and method.
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -15,7 +14,7 @@ import grpc
 import structlog
 from prometheus_client import Counter
 
-from controller.audit import write_audit
+from controller.audit import Pace, write_audit
 from controller.keys.authorisation import is_allowed
 from controller.keys.errors import UnknownIdentityError
 from controller.keys.identity import peer_identity
@@ -24,8 +23,6 @@ from controller.store import Store
 from controller.store.errors import StoreError
 
 _log = structlog.get_logger(__name__)
-_AUDIT_EVERY_S = 60.0
-_REMEMBERED = 1000
 
 REFUSED_CALLS = Counter(
     "postfleet_controller_calls_refused_total",
@@ -40,7 +37,7 @@ class Authorise(grpc.aio.ServerInterceptor):
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._audited: dict[tuple[str, str], float] = {}
+        self._pace = Pace()
 
     async def intercept_service(
         self,
@@ -86,7 +83,7 @@ class Authorise(grpc.aio.ServerInterceptor):
     async def _refuse(self, context: Any, kind: str, actor: str, method: str, reason: str) -> None:
         REFUSED_CALLS.labels(kind).inc()
         _log.warning("call refused", actor=actor, method=method, why=reason)
-        if self._audit_is_due(actor, method):
+        if self._pace.is_due(actor, method):
             try:
                 await write_audit(
                     self._store,
@@ -99,13 +96,3 @@ class Authorise(grpc.aio.ServerInterceptor):
             except StoreError as error:
                 _log.error("refusal not audited", actor=actor, method=method, why=str(error))
         await context.abort(grpc.StatusCode.PERMISSION_DENIED, reason)
-
-    def _audit_is_due(self, actor: str, method: str) -> bool:
-        now_s = time.monotonic()
-        last_s = self._audited.get((actor, method))
-        if last_s is not None and now_s - last_s < _AUDIT_EVERY_S:
-            return False
-        if len(self._audited) >= _REMEMBERED:
-            self._audited.clear()
-        self._audited[actor, method] = now_s
-        return True

@@ -11,7 +11,7 @@ import uuid
 
 from postfleet.v1 import node_pb2
 
-from controller.audit import write_audit
+from controller.audit import Pace, write_audit
 from controller.keys.identity import Identity
 from controller.sessions.errors import SessionRefused
 from controller.sessions.session import NodeSession
@@ -37,7 +37,7 @@ def reason_to_refuse(identity: Identity, hello: node_pb2.Hello, node: Row | None
     return ""
 
 
-async def admit(store: Store, identity: Identity, hello: node_pb2.Hello) -> NodeSession:
+async def admit(store: Store, identity: Identity, hello: node_pb2.Hello, pace: Pace) -> NodeSession:
     """The opened session. Raises SessionRefused, after writing the refusal to the audit log."""
     session_id = uuid.uuid4().hex
 
@@ -50,14 +50,15 @@ async def admit(store: Store, identity: Identity, hello: node_pb2.Hello) -> Node
 
     refusal = await store.run(work)
     if refusal:
-        await write_audit(
-            store,
-            actor=identity.actor,
-            action="refuse-session",
-            subject=f"node/{hello.node_id[:64]}",
-            reason=refusal,
-            evidence={"certificate_sha256": identity.certificate_sha256.hex()},
-        )
+        if pace.is_due(identity.actor, refusal):
+            await write_audit(
+                store,
+                actor=identity.actor,
+                action="refuse-session",
+                subject=f"node/{hello.node_id[:64]}",
+                reason=refusal,
+                evidence={"certificate_sha256": identity.certificate_sha256.hex()},
+            )
         raise SessionRefused(refusal)
     return NodeSession(
         identity=identity,

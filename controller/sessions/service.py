@@ -14,6 +14,7 @@ import grpc
 import structlog
 from postfleet.v1 import node_pb2, node_pb2_grpc
 
+from controller.audit import Pace
 from controller.desired.current import CurrentFleet
 from controller.keys.errors import UnknownIdentityError
 from controller.keys.identity import peer_identity
@@ -52,6 +53,7 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
         self._current = current
         self._registry = registry
         self._pusher = pusher
+        self._pace = Pace()
 
     async def Session(  # type: ignore[override]  # noqa: N802 (gRPC's name)
         self,
@@ -61,7 +63,7 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
         """One stream; see the module."""
         try:
             identity = peer_identity(context)
-            session = await admit(self._store, identity, await _hello(context))
+            session = await admit(self._store, identity, await _hello(context), self._pace)
             await self._serve(session, context)
             ending, status, words = "closed", None, ""
         except (SessionRefused, UnknownIdentityError) as error:

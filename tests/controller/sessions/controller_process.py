@@ -18,12 +18,12 @@ def free_port() -> int:
 class ControllerProcess:
     """Start it, kill it, start it again; always on the same port."""
 
-    def __init__(self, state_dir: Path, dsn: str) -> None:
+    def __init__(self, state_dir: Path, dsn: str | None) -> None:
         self.port = free_port()
         self.target = f"127.0.0.1:{self.port}"
         self._arguments = [
             sys.executable, "-m", "controller.main", "--state-dir", str(state_dir),
-            "--listen", self.target, "--dsn", dsn, "--join-grace", "30",
+            "--listen", self.target, "--join-grace", "30", *(("--dsn", dsn) if dsn else ()),
         ]  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
         self._log = state_dir / f"controller-{self.port}.log"
@@ -34,7 +34,7 @@ class ControllerProcess:
             self._process = await asyncio.create_subprocess_exec(
                 *self._arguments, stdout=log, stderr=log
             )
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(150):
             while True:
                 try:
                     _, writer = await asyncio.open_connection("127.0.0.1", self.port)

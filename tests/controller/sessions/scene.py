@@ -12,7 +12,7 @@ from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.small_fleet import sql
 
 
-async def until(what: Callable[[], Awaitable[object]], deadline_s: float = 20) -> None:
+async def until(what: Callable[[], Awaitable[object]], deadline_s: float = 90) -> None:
     """Waits for `what` to be true."""
     async with asyncio.timeout(deadline_s):
         while not await what():

@@ -33,9 +33,19 @@ async def controller(database: str, store: Store, tmp_path: Path) -> AsyncIterat
 
 
 @pytest.fixture
+async def calm(database: str, store: Store, tmp_path: Path) -> AsyncIterator[Controller]:
+    """A controller whose leases outlast a busy machine's pauses."""
+    lease = {"ttl_s": 60, "margin_s": 5, "heartbeat_s": 0.3}
+    await apply(store, open_sealer(tmp_path), small_inventory(lease=lease))
+    async with serving(settings(tmp_path), database) as controller:
+        yield controller
+
+
+@pytest.fixture
 async def one_node(database: str, store: Store, tmp_path: Path) -> AsyncIterator[Controller]:
     """A controller of a fleet with a single node."""
-    await apply(store, open_sealer(tmp_path), small_inventory(nodes=1))
+    lease = {"ttl_s": 60, "margin_s": 5, "heartbeat_s": 0.3}
+    await apply(store, open_sealer(tmp_path), small_inventory(nodes=1, lease=lease))
     async with serving(settings(tmp_path), database) as controller:
         yield controller
 
@@ -45,8 +55,9 @@ def agent_of(controller: Controller, node_id: str, issued: Issued) -> SimulatedA
 
 
 async def test_two_nodes_get_their_share_and_send_every_message_once(
-    controller: Controller,
+    calm: Controller,
 ) -> None:
+    controller = calm
     store = controller.store
     agents = [
         agent_of(controller, id, await enrol(store, controller.ca, id)) for id in ("n1", "n2")
@@ -69,8 +80,9 @@ async def test_two_nodes_get_their_share_and_send_every_message_once(
 
 
 async def test_a_node_that_asks_for_another_nodes_session_is_refused_and_audited(
-    controller: Controller,
+    calm: Controller,
 ) -> None:
+    controller = calm
     issued = await enrol(controller.store, controller.ca, "n1")
     await enrol(controller.store, controller.ca, "n2")
     agent = agent_of(controller, "n2", issued)
@@ -83,8 +95,9 @@ async def test_a_node_that_asks_for_another_nodes_session_is_refused_and_audited
 
 
 async def test_a_certificate_that_was_replaced_is_refused_and_its_session_ended(
-    controller: Controller,
+    calm: Controller,
 ) -> None:
+    controller = calm
     old = await enrol(controller.store, controller.ca, "n1")
     agent = agent_of(controller, "n1", old)
     async with running(agent):
@@ -123,7 +136,8 @@ async def test_a_machine_with_a_new_certificate_waits_for_the_end_of_the_old_one
         assert new.epoch > old.epoch
 
 
-async def test_a_newer_session_ends_the_older_one(controller: Controller) -> None:
+async def test_a_newer_session_ends_the_older_one(calm: Controller) -> None:
+    controller = calm
     issued = await enrol(controller.store, controller.ca, "n1")
     first, second = agent_of(controller, "n1", issued), agent_of(controller, "n1", issued)
     second.spool_id, second.boot_id = first.spool_id, first.boot_id
@@ -217,7 +231,8 @@ async def test_reports_repeated_any_number_of_times_change_nothing(
     assert await store.fetch_value(sql("SELECT count(*) FROM event")) == seqs + 1
 
 
-async def test_a_node_cannot_report_on_messages_it_never_had(controller: Controller) -> None:
+async def test_a_node_cannot_report_on_messages_it_never_had(calm: Controller) -> None:
+    controller = calm
     store = controller.store
     agents = [
         agent_of(controller, id, await enrol(store, controller.ca, id)) for id in ("n1", "n2")
@@ -244,8 +259,9 @@ async def test_a_node_cannot_report_on_messages_it_never_had(controller: Control
 
 
 async def test_a_bad_probe_suspends_for_the_whole_fleet_until_a_good_one(
-    controller: Controller,
+    calm: Controller,
 ) -> None:
+    controller = calm
     store = controller.store
     agent = agent_of(controller, "n1", await enrol(store, controller.ca, "n1"))
 
@@ -287,8 +303,9 @@ async def test_a_bad_probe_suspends_for_the_whole_fleet_until_a_good_one(
 
 
 async def test_a_spec_the_node_cannot_apply_leaves_the_running_one_and_says_why(
-    controller: Controller,
+    calm: Controller,
 ) -> None:
+    controller = calm
     store = controller.store
     agent = agent_of(controller, "n1", await enrol(store, controller.ca, "n1"))
     async with running(agent):
@@ -365,8 +382,9 @@ async def test_mail_that_was_never_acknowledged_is_sent_again_in_the_next_sessio
 
 
 async def test_a_node_out_of_service_gives_its_egresses_back_and_another_takes_them(
-    controller: Controller,
+    calm: Controller,
 ) -> None:
+    controller = calm
     store = controller.store
     agents = [
         agent_of(controller, id, await enrol(store, controller.ca, id)) for id in ("n1", "n2")

@@ -1,0 +1,168 @@
+"""Reconcile against a real database, with a clock of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from controller.keys.sealing import open_sealer
+from controller.loops.reconcile import Reconciler
+from controller.store import Store
+from tests.controller.small_fleet import apply, small_inventory, sql
+
+
+class Scene:
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.now_s = 1000.0
+        self.reconciler = Reconciler(store, clock=lambda: self.now_s, join_grace_s=60)
+
+    async def cycle(self, after_s: float = 0) -> str:
+        self.now_s += after_s
+        return await self.reconciler.run_cycle()
+
+    async def holds(self, node_id: str, *, renewals: int = 1) -> None:
+        """The node is in a term and has been granted all it was assigned."""
+        await self.store.execute(
+            sql("INSERT INTO lease (node_id, held, renewals, ttl_ms, margin_ms)"
+                " VALUES (%(id)s, true, 1, 6000, 1000) ON CONFLICT (node_id) DO UPDATE"
+                " SET held = true, renewals = lease.renewals + %(renewals)s"),
+            id=node_id, renewals=renewals,
+        )  # fmt: skip
+        await self.store.execute(
+            sql("UPDATE assignment SET epoch = l.epoch FROM lease l"
+                " WHERE l.node_id = assignment.node_id AND l.node_id = %(id)s"),
+            id=node_id,
+        )  # fmt: skip
+
+    async def places(self) -> dict[str, list[str]]:
+        rows = await self.store.fetch_all(
+            sql("SELECT node_id, array_agg(egress_id ORDER BY egress_id) AS egresses"
+                " FROM assignment GROUP BY node_id ORDER BY node_id")
+        )  # fmt: skip
+        return {row["node_id"]: row["egresses"] for row in rows}
+
+    async def generation(self, node_id: str) -> int:
+        return int(
+            await self.store.fetch_value(
+                sql("SELECT wanted_generation FROM node WHERE id = %(id)s"), id=node_id
+            )
+        )
+
+
+@pytest.fixture
+async def scene(store: Store, tmp_path: Path) -> Scene:
+    await apply(store, open_sealer(tmp_path), small_inventory(nodes=2))
+    return Scene(store)
+
+
+async def test_new_nodes_get_their_share_before_they_connect(scene: Scene) -> None:
+    assert await scene.cycle() == "moved 4 egresses"
+    assert {id: len(egresses) for id, egresses in (await scene.places()).items()} == {
+        "n1": 2,
+        "n2": 2,
+    }
+    assert await scene.generation("n1") == 2
+    assert await scene.cycle() == "everything is where it should be"
+    assert await scene.generation("n1") == 2
+
+
+async def test_a_node_that_never_connects_loses_its_share_after_a_while(scene: Scene) -> None:
+    await scene.cycle()
+    await scene.holds("n1")
+    await scene.cycle(59)
+    assert len((await scene.places())["n2"]) == 2
+    # n1 renews, n2 never came.
+    await scene.holds("n1")
+    await scene.cycle(2)
+    await scene.cycle()
+    assert await scene.places() == {"n1": ["px1", "px2", "px3", "px4"]}
+
+
+async def test_a_term_nobody_renews_ends_and_its_egresses_go_elsewhere(scene: Scene) -> None:
+    await scene.cycle()
+    await scene.holds("n1")
+    await scene.holds("n2")
+    await scene.cycle()
+    await scene.holds("n1")
+    assert await scene.cycle(6.9) == "everything is where it should be"
+    await scene.holds("n1")
+    assert await scene.cycle(0.2) == "ended the term of n2, moved 2 egresses"
+    assert set(await scene.places()) == {"n1"}
+    row = await scene.store.fetch_one(sql("SELECT epoch, held FROM lease WHERE node_id = 'n2'"))
+    assert row == {"epoch": 2, "held": False}
+    (entry,) = await scene.store.fetch_all(
+        sql("SELECT subject, evidence FROM audit WHERE action = 'end-term'")
+    )
+    assert entry["subject"] == "node/n2"
+    assert len(entry["evidence"]["freed"]) == 2
+
+
+async def test_a_renewal_between_look_and_end_wins(scene: Scene) -> None:
+    await scene.cycle()
+    await scene.holds("n1")
+    await scene.holds("n2")
+    await scene.cycle()
+    (over,) = scene.reconciler._watcher._observer.look([], read_from_s=0, read_until_s=0) or [None]
+    assert over is None
+    # As if n2 renewed right after the look: the count is another one when the term should end.
+    ended = await scene.store.execute(
+        sql("UPDATE lease SET epoch = epoch + 1 WHERE node_id = 'n2' AND renewals = 99")
+    )
+    assert ended == 0
+
+
+async def test_what_is_granted_is_asked_back_and_placed_when_it_is_free(scene: Scene) -> None:
+    await scene.cycle()
+    await scene.holds("n1")
+    await scene.holds("n2")
+    before = (await scene.places())["n1"]
+    await scene.store.execute(sql("UPDATE node SET decommissioned = true WHERE id = 'n1'"))
+    await scene.cycle()
+    assert (await scene.places())["n1"] == before
+    rows = await scene.store.fetch_all(
+        sql("SELECT DISTINCT state FROM assignment WHERE node_id = 'n1'")
+    )
+    assert rows == [{"state": "releasing"}]
+    await scene.store.execute(sql("DELETE FROM assignment WHERE state = 'releasing'"))
+    await scene.cycle()
+    assert set(await scene.places()) == {"n2"}
+
+
+async def test_what_was_never_granted_is_taken_back_without_asking(scene: Scene) -> None:
+    await scene.cycle()
+    await scene.store.execute(sql("UPDATE node SET decommissioned = true WHERE id = 'n1'"))
+    await scene.cycle()
+    await scene.cycle()
+    assert set(await scene.places()) == {"n2"}
+
+
+async def test_a_node_gets_back_what_it_gave_back_only_in_a_later_term(scene: Scene) -> None:
+    await scene.cycle()
+    await scene.holds("n1")
+    await scene.store.execute(
+        sql("DELETE FROM assignment WHERE node_id = 'n1' AND egress_id = 'px1'"
+            " OR egress_id = 'px3'")
+    )  # fmt: skip
+    await scene.store.execute(
+        sql("INSERT INTO given_back (node_id, egress_id, epoch)"
+            " SELECT n, e, 1 FROM unnest('{n1,n2}'::text[]) n, unnest('{px1,px3}'::text[]) e")
+    )  # fmt: skip
+    await scene.cycle()
+    row = await scene.store.fetch_one(sql("SELECT epoch, held FROM lease WHERE node_id = 'n1'"))
+    assert row == {"epoch": 2, "held": True}
+
+
+async def test_what_fits_nowhere_is_said_once_with_the_missing_capacity(
+    store: Store, tmp_path: Path
+) -> None:
+    await apply(store, open_sealer(tmp_path), small_inventory(nodes=1, capacity=5))
+    scene = Scene(store)
+    assert await scene.cycle() == "moved 2 egresses, 2 egresses fit nowhere"
+    assert await scene.cycle() == "2 egresses fit nowhere"
+    (entry,) = await store.fetch_all(
+        sql("SELECT reason, evidence FROM audit WHERE action = 'leave-out-egresses'")
+    )
+    assert entry["reason"] == "3 mailboxes of capacity are missing"
+    assert len(entry["evidence"]["egresses"]) == 2
