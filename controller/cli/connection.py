@@ -28,6 +28,7 @@ _OPTIONS = [
 # Answers to questions come at once; an apply makes keys for every new domain.
 ASK_TIMEOUT_S = 60.0
 APPLY_TIMEOUT_S = 3600.0
+_PAGE = 5000
 
 
 class Connection:
@@ -49,8 +50,7 @@ class Connection:
         """All rows of a list method, page by page; at most `limit` where that is not 0."""
         seen = 0
         while True:
-            if limit:
-                request.page_size = min(limit - seen, 1000)
+            request.page_size = min(limit - seen, _PAGE) if limit else _PAGE
             reply = self.ask(method, request)
             for row in getattr(reply, items):
                 yield row

@@ -115,32 +115,53 @@ def print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str | Text]], empty: str = "nothing"
 ) -> None:
     """A table; a column whose name begins with `#` holds numbers."""
+    cells = list(rows)
+    if not cells:
+        notes().print(empty)
+    elif sys.stdout.isatty():
+        _print_rich_table(columns, cells)
+    else:
+        _print_plain_table(columns, [[str(cell) for cell in row] for row in cells])
+
+
+def _print_rich_table(columns: Sequence[str], rows: Sequence[Sequence[str | Text]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
     for name in columns:
-        number = name.startswith("#")
+        right = name.startswith("#")
         table.add_column(
-            name.removeprefix("#").upper(),
-            justify="right" if number else "left",
-            no_wrap=not sys.stdout.isatty() or number,
+            name.removeprefix("#").upper(), justify="right" if right else "left", no_wrap=right
         )
-    count = 0
     for row in rows:
         table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
-        count += 1
-    if count:
-        console().print(table)
-    else:
-        notes().print(empty)
+    console().print(table)
+
+
+def _print_plain_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """For pipes: whole cells however long, no colours, nothing behind the last one."""
+    heads = [name.removeprefix("#").upper() for name in columns]
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    right = [name.startswith("#") for name in columns]
+    for row in (heads, *rows):
+        padded = (
+            cell.rjust(width) if to_right else cell.ljust(width)
+            for cell, width, to_right in zip(row, widths, right, strict=True)
+        )
+        print("  ".join(padded).rstrip())
 
 
 def print_details(pairs: Iterable[tuple[str, str | Text]]) -> None:
     """Names and values below each other; pairs without a value are left out."""
+    pairs = [(name, value) for name, value in pairs if str(value)]
+    if not sys.stdout.isatty():
+        width = max(len(name) for name, _ in pairs)
+        for name, value in pairs:
+            print(f"{name:<{width}}  " + str(value).replace("\n", "\n" + " " * (width + 2)))
+        return
     table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in pairs:
-        if str(value):
-            table.add_row(name, Text(value) if isinstance(value, str) else value)
+        table.add_row(name, Text(value) if isinstance(value, str) else value)
     console().print(table)
 
 

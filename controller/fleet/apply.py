@@ -39,7 +39,7 @@ class _MoreKeysError(Exception):
 async def plan_inventory(store: Store, sealer: Sealer, wanted: FleetRows) -> Plan:
     """What an apply would do now. Changes nothing."""
     async with store.transaction() as tx:
-        return plan(await current_rows(tx, sealer), wanted, await in_use(tx))
+        return await _plan(tx, sealer, wanted)
 
 
 async def apply_inventory(store: Store, sealer: Sealer, wanted: FleetRows, actor: str) -> Plan:
@@ -70,11 +70,11 @@ async def _apply(
     keys: dict[Selector, DkimKeyPair],
 ) -> Plan:
     await tx.lock("inventory")
-    planned = plan(await current_rows(tx, sealer), wanted, await in_use(tx))
+    planned = await _plan(tx, sealer, wanted)
     if any(_needs_stillness(change) for change in planned.changes):
         await tx.execute(_SQL["lock_messages"])
         await tx.execute(_SQL["lock_assignments"])
-        planned = plan(await current_rows(tx, sealer), wanted, await in_use(tx))
+        planned = await _plan(tx, sealer, wanted)
     if planned.refusals:
         raise RefusedError(planned.refusals)
     there = {(row["domain"], row["selector"]) for row in await tx.fetch_all(_SQL["dkim_keys"])}
@@ -89,6 +89,11 @@ async def _apply(
     await _store_keys(tx, sealer, {selector: keys[selector] for selector in sorted(needed)})
     await _audit(tx, planned.changes, sorted(needed), wanted, actor)
     return planned
+
+
+async def _plan(tx: Transaction, sealer: Sealer, wanted: FleetRows) -> Plan:
+    current, held = await current_rows(tx, sealer), await in_use(tx)
+    return await asyncio.to_thread(plan, current, wanted, held)
 
 
 def _needs_stillness(change: Change) -> bool:

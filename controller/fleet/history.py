@@ -15,6 +15,8 @@ from controller.store import Store, queries
 
 _SQL = queries.load("fleet")
 _MOST_IDS = 10_000
+# Of subjects in the audit log.
+_KINDS = ("client", "domain", "egress", "fleet", "mailbox", "message", "node")
 
 
 async def messages(store: Store, request: fleet_pb2.ListMessagesRequest) -> fleet_pb2.MessageList:
@@ -68,17 +70,15 @@ def _history(
 
 
 async def audit(store: Store, request: fleet_pb2.ListAuditRequest) -> fleet_pb2.AuditList:
-    """The audit log, the newest first."""
+    """The audit log, the newest first. A subject is `kind/id`, or an id of any kind."""
     size = page_size(request.page_size)
     token = request.page_token
     if token and not (token.isdecimal() and len(token) < 19):
         raise BadRequestError(f"page_token: {token!r} is not from an earlier page")
-    subject = clean(request.subject, "subject")
     rows = await store.fetch_all(
         _SQL["audit"],
         before=int(token or 0),
-        subject=subject,
-        tail=len(subject) + 1,
+        subjects=_subjects(clean(request.subject, "subject")),
         limit=size + 1,
     )
     shown, next_token = page(rows, size, "id")
@@ -89,3 +89,9 @@ async def audit(store: Store, request: fleet_pb2.ListAuditRequest) -> fleet_pb2.
         ],
         next_page_token=next_token,
     )
+
+
+def _subjects(asked: str) -> list[str]:
+    if not asked or "/" in asked:
+        return [asked] if asked else []
+    return [f"{kind}/{asked}" for kind in _KINDS]

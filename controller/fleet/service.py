@@ -8,6 +8,7 @@ asked again who, for the audit log. Errors become statuses in `controller.fleet.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version
@@ -70,18 +71,18 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     async def PlanInventory(
         self, request: fleet_pb2.InventoryRequest, context: Context
     ) -> fleet_pb2.InventoryPlan:
-        loaded, wanted = _wanted(request)
+        loaded, wanted = await asyncio.to_thread(_wanted, request)
         planned = await plan_inventory(self._store, self._sealer, wanted)
-        return _plan(planned, loaded, applied=False)
+        return await asyncio.to_thread(_plan, planned, loaded, applied=False)
 
     @_answering
     async def ApplyInventory(
         self, request: fleet_pb2.InventoryRequest, context: Context
     ) -> fleet_pb2.InventoryPlan:
-        loaded, wanted = _wanted(request)
+        loaded, wanted = await asyncio.to_thread(_wanted, request)
         done = await apply_inventory(self._store, self._sealer, wanted, _actor(context))
         _log.info("inventory applied", changes=len(done.changes))
-        return _plan(done, loaded, applied=True)
+        return await asyncio.to_thread(_plan, done, loaded, applied=True)
 
     @_answering
     async def GetFleet(

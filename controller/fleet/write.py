@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from itertools import groupby
 from typing import Any
 
@@ -26,7 +26,7 @@ async def write_changes(tx: Transaction, sealer: Sealer, changes: Iterable[Chang
             for name in ("retire_egress", "release_egress"):
                 await tx.execute_many(_SQL[name], [{"id": change.id} for change in group])
         else:
-            rows = [_parameters(change, sealer) for change in group]
+            rows = await asyncio.to_thread(_all_parameters, group, sealer)
             await tx.execute_many(_put(action, kind), rows)
 
 
@@ -36,12 +36,16 @@ def _put(action: Action, kind: str) -> Query:
     return _SQL["put_settings" if kind == "fleet" else f"put_{kind}"]
 
 
+def _all_parameters(changes: list[Change], sealer: Sealer) -> list[dict[str, Any]]:
+    return [_parameters(change, sealer) for change in changes]
+
+
 def _parameters(change: Change, sealer: Sealer) -> dict[str, Any]:
     row = change.after
     assert row is not None
     if isinstance(row, SettingsRow):
         return {"value": dict(row.value)}
-    parameters = asdict(row)
+    parameters = dict(vars(row))
     if isinstance(row, EgressRow):
         del parameters["password"], parameters["retired"]
         before = change.before

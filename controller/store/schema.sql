@@ -339,6 +339,8 @@ CREATE INDEX event_by_message ON public.event USING btree (message_id);
 
 CREATE INDEX mailbox_by_client ON public.mailbox USING btree (client_id, address);
 
+CREATE INDEX mailbox_by_domain ON public.mailbox USING btree (domain);
+
 CREATE INDEX mailbox_by_egress ON public.mailbox USING btree (egress_id);
 
 CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);

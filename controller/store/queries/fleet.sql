@@ -34,14 +34,14 @@ CROSS JOIN LATERAL (
     FROM assignment AS a LEFT JOIN mailbox AS m ON m.egress_id = a.egress_id
     WHERE a.node_id = n.id
 ) AS held
-WHERE (n.id COLLATE "C") > %(after)s
+WHERE n.id > %(after)s
   AND (%(id)s = '' OR n.id = %(id)s)
   AND (%(filter)s = '' OR position(%(filter)s in n.id) > 0)
   AND (%(node_id)s = '' OR n.id = %(node_id)s)
   AND (%(client_id)s = '' OR EXISTS (
         SELECT 1 FROM assignment AS a JOIN egress AS e ON e.id = a.egress_id
         WHERE a.node_id = n.id AND e.client_id = %(client_id)s))
-ORDER BY n.id COLLATE "C"
+ORDER BY n.id
 LIMIT %(limit)s
 
 -- mailboxes --
@@ -59,12 +59,12 @@ FROM mailbox AS m
 LEFT JOIN assignment AS a ON a.egress_id = m.egress_id
 LEFT JOIN ledger AS l ON l.scope = 'mailbox' AND l.subject = m.address
                      AND l.day = (now() AT TIME ZONE 'UTC')::date
-WHERE (m.address COLLATE "C") > %(after)s
+WHERE m.address > %(after)s
   AND (%(id)s = '' OR m.address = %(id)s)
   AND (%(filter)s = '' OR position(%(filter)s in m.address) > 0)
   AND (%(client_id)s = '' OR m.client_id = %(client_id)s)
   AND (%(node_id)s = '' OR a.node_id = %(node_id)s)
-ORDER BY m.address COLLATE "C"
+ORDER BY m.address
 LIMIT %(limit)s
 
 -- egresses --
@@ -87,12 +87,12 @@ LEFT JOIN assignment AS a ON a.egress_id = e.id
 LEFT JOIN probe AS p ON p.egress_id = e.id
 LEFT JOIN ledger AS l ON l.scope = 'egress' AND l.subject = e.id
                      AND l.day = (now() AT TIME ZONE 'UTC')::date
-WHERE (e.id COLLATE "C") > %(after)s
+WHERE e.id > %(after)s
   AND (%(id)s = '' OR e.id = %(id)s)
   AND (%(filter)s = '' OR position(%(filter)s in e.id) > 0)
   AND (%(client_id)s = '' OR e.client_id = %(client_id)s)
   AND (%(node_id)s = '' OR a.node_id = %(node_id)s)
-ORDER BY e.id COLLATE "C"
+ORDER BY e.id
 LIMIT %(limit)s
 
 -- domains --
@@ -105,14 +105,14 @@ SELECT d.name, d.client_id, d.dkim_selector, d.dmarc_policy,
             THEN 'suspended' ELSE d.state END AS state,
        (SELECT count(*) FROM mailbox AS m WHERE m.domain = d.name) AS mailboxes
 FROM domain AS d
-WHERE (d.name COLLATE "C") > %(after)s
+WHERE d.name > %(after)s
   AND (%(id)s = '' OR d.name = %(id)s)
   AND (%(filter)s = '' OR position(%(filter)s in d.name) > 0)
   AND (%(client_id)s = '' OR d.client_id = %(client_id)s)
   AND (%(node_id)s = '' OR EXISTS (
         SELECT 1 FROM mailbox AS m JOIN assignment AS a ON a.egress_id = m.egress_id
         WHERE m.domain = d.name AND a.node_id = %(node_id)s))
-ORDER BY d.name COLLATE "C"
+ORDER BY d.name
 LIMIT %(limit)s
 
 -- messages_up --
@@ -155,11 +155,11 @@ SELECT at, kind, node_id, queue_id, dsn, relay, reason, gateway_stage, log_line
 FROM event WHERE message_id = %(id)s ORDER BY at, spool_id, seq
 
 -- audit --
--- A page of the audit log, the newest first. A subject is `kind/id`, or an id of any kind.
+-- A page of the audit log, the newest first; no subjects: about anything.
 SELECT id, at, actor, action, subject, reason, evidence
 FROM audit
 WHERE (%(before)s = 0 OR id < %(before)s)
-  AND (%(subject)s = '' OR subject = %(subject)s OR right(subject, %(tail)s) = '/' || %(subject)s)
+  AND (%(subjects)s::text[] = '{}' OR subject = ANY(%(subjects)s))
 ORDER BY id DESC
 LIMIT %(limit)s
 
