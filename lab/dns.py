@@ -26,6 +26,7 @@ from lab.dns_update import Publisher, wait_answering
 from lab.errors import LabError
 from lab.network import Network, upstream_resolver
 from lab.network_namespace import Process
+from lab.priority import first
 
 if TYPE_CHECKING:
     from lab.lab import Lab
@@ -62,12 +63,12 @@ class DnsServer:
         _write_files(folder)
         server = cls.attach(network, folder)
         namespace = network.attach(PART, [f"{AUTHORITY}/32", f"{RESOLVER}/32"])
-        knot = namespace.popen(["knotd", "-c", str(folder / "knot.conf")], log="knot")
+        knot = namespace.popen(first(["knotd", "-c", str(folder / "knot.conf")]), log="knot")
         server._wait(knot, AUTHORITY)
         (folder / "test.anchor").write_text(_anchors(folder))
         config = folder / "unbound.conf"
         config.write_text(unbound_config(folder, str(upstream_resolver())))
-        unbound = namespace.popen(["unbound", "-d", "-c", str(config)], log="unbound")
+        unbound = namespace.popen(first(["unbound", "-d", "-c", str(config)]), log="unbound")
         server._wait(unbound, RESOLVER)
         server.processes = [knot, unbound]
         return server
@@ -96,7 +97,7 @@ class DnsServer:
                 if process.alive and time.monotonic() < deadline:
                     continue
                 raise LabError(
-                    f"{process.argv[0]} does not answer at {address} ({error}); it said:\n"
+                    f"{process.log.stem} does not answer at {address} ({error}); it said:\n"
                     f"{process.log_tail()}"
                 ) from error
             return

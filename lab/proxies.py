@@ -18,6 +18,7 @@ from inventory.reference import OWNERS, exit_address
 from lab.errors import LabError
 from lab.network import Network
 from lab.network_namespace import Namespace, Process
+from lab.priority import first
 from lab.proxies_config import (
     PORT,
     Account,
@@ -89,7 +90,7 @@ class Proxies:
         (folder / "dante.conf").write_text(dante_config(proxies.log))
         script = start_script(folder, _DANTE_PROCESSES)
         argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
-        proxies.process = proxies._namespace.popen(argv, log="dante")
+        proxies.process = proxies._namespace.popen(first(argv), log="dante")
         proxies._wait(addresses)
         return proxies
 

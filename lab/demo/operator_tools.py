@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from lab.demo.errors import DemoError
 from lab.demo.fleet import Fleet
 from lab.lab import Lab
 from lab.settings import CHECKOUT
+from provisioning.errors import ProvisioningError
+from provisioning.wheelhouse import WHEELHOUSE, build
 
 _SHOWN_LINES = 40
 
@@ -52,15 +55,41 @@ def _tool(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
+def build_release(lab: Lab) -> Path:
+    """Builds what nodes install into the lab's own folder, so that another build of this checkout
+    does not take it away meanwhile. Downloaded wheels are shared with `dist/`."""
+    house = lab.directory / "release"
+    house.mkdir(exist_ok=True)
+    WHEELHOUSE.mkdir(parents=True, exist_ok=True)
+    _share_wheels(WHEELHOUSE, house)
+    try:
+        build(house)
+    except ProvisioningError as error:
+        raise DemoError(f"building the release: {error}") from error
+    _share_wheels(house, WHEELHOUSE)
+    return house
+
+
+def _share_wheels(source: Path, target: Path) -> None:
+    for wheel in source.glob("*.whl"):
+        if not (target / wheel.name).exists() and not wheel.name.startswith("postfleet-"):
+            shutil.copy2(wheel, target / wheel.name)
+
+
 def provision(
-    lab: Lab, fleet: Fleet, inventory: Path, line: Callable[[str], None] = lambda _: None
+    lab: Lab,
+    fleet: Fleet,
+    inventory: Path,
+    line: Callable[[str], None] = lambda _: None,
+    release: Path | None = None,
 ) -> None:
     """Runs `fab provision` over all nodes; `line` gets what it prints.
 
-    Its output is kept in the lab's log folder. Raises DemoError with the end of it.
+    `release` is what `build_release` made; without it the task builds this checkout itself. The
+    output is kept in the lab's log folder. Raises DemoError with the end of it.
     """
     log = lab.directory / "log" / "provision.log"
-    argv = [_tool("fab"), "provision"]
+    argv = [_tool("fab"), "provision", *(["--release-dir", str(release)] if release else [])]
     env = {**os.environ, **environment(lab, fleet, inventory), "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
     with (

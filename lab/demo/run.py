@@ -19,7 +19,7 @@ from lab.demo.facts import Submitted
 from lab.demo.fleet import Fleet
 from lab.demo.gather import gather
 from lab.demo.mail_plan import recipients, rules
-from lab.demo.operator_tools import apply_inventory, provision, write_host_keys
+from lab.demo.operator_tools import apply_inventory, build_release, provision, write_host_keys
 from lab.demo.options import Options
 from lab.demo.phases import Phases
 from lab.demo.report import Report, make_report
@@ -66,6 +66,8 @@ def build_fleet(lab: Lab, options: Options, phases: Phases) -> tuple[Fleet, Path
         records = fleet.dns_records()
         messages = lab.dns.publisher.publish(records)
         phase.note = f"{len(records):,} records in {messages} updates"
+    with phases.phase("Build what nodes install"):
+        release = build_release(lab)
     with phases.phase(f"Provision {options.nodes} nodes over ssh (fab provision)") as phase:
         steps = Counter[str]()
 
@@ -75,7 +77,7 @@ def build_fleet(lab: Lab, options: Options, phases: Phases) -> tuple[Fleet, Path
                 steps[node] += 1
                 phase.show(node, steps[node], None, " ".join(doing.split())[:60])
 
-        provision(lab, fleet, inventory, step)
+        provision(lab, fleet, inventory, step, release)
     with phases.phase("Assign shards") as phase:
         wait_for_shards(fleet, options, phase.show)
     return fleet, inventory

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import submission_pb2, submission_pb2_grpc
 
 from lab.demo.adapt import Letter
@@ -17,6 +19,10 @@ _BATCH_OCTETS = 2_500_000
 _TIMEOUT_S = 300.0
 
 
+# Spread over time, as a sender would: all at once would start a thousand smtp(8) in one second.
+_MESSAGES_PER_S = 60
+
+
 def submit(
     channel: grpc.Channel,
     letters: Sequence[Letter],
@@ -27,7 +33,7 @@ def submit(
 
     Raises DemoError when one is refused or the stream breaks: the demonstration sends good mail.
     """
-    batches = list(_batches(letters, run))
+    batches = list(_batches(letters, run, time.time()))
     stub = submission_pb2_grpc.SubmissionServiceStub(channel)
     accepted: dict[str, Submitted] = {}
     done = 0
@@ -66,22 +72,24 @@ def _as_submitted(letter: Letter, result: submission_pb2.SubmitResult) -> Submit
 
 
 def _batches(
-    letters: Sequence[Letter], run: str
+    letters: Sequence[Letter], run: str, start: float
 ) -> Iterator[tuple[list[Letter], submission_pb2.SubmitRequest]]:
     chunk: list[Letter] = []
     octets = first = 0
     for number, letter in enumerate(letters):
         full = len(chunk) == _BATCH_MESSAGES or octets + len(letter.content) > _BATCH_OCTETS
         if chunk and full:
-            yield chunk, _request(chunk, run, first)
+            yield chunk, _request(chunk, run, first, start)
             chunk, octets, first = [], 0, number
         chunk.append(letter)
         octets += len(letter.content)
     if chunk:
-        yield chunk, _request(chunk, run, first)
+        yield chunk, _request(chunk, run, first, start)
 
 
-def _request(chunk: list[Letter], run: str, first: int) -> submission_pb2.SubmitRequest:
+def _request(
+    chunk: list[Letter], run: str, first: int, start: float
+) -> submission_pb2.SubmitRequest:
     return submission_pb2.SubmitRequest(
         messages=[
             submission_pb2.SubmittedMessage(
@@ -89,6 +97,7 @@ def _request(chunk: list[Letter], run: str, first: int) -> submission_pb2.Submit
                 client_id=letter.client,
                 mailbox=letter.mailbox if letter.named else "",
                 recipient=letter.recipient,
+                not_before=Timestamp(seconds=int(start + number / _MESSAGES_PER_S)),
                 content=letter.content,
             )
             for number, letter in enumerate(chunk, first)

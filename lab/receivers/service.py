@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lab.dns_update import Record as DnsRecord
 from lab.network import Network
 from lab.network_namespace import Process
+from lab.priority import first
 from lab.receivers.errors import ReceiverError
 from lab.receivers.records import Record, read_records
 from lab.receivers.rules import Rules, write_rules
@@ -87,7 +88,7 @@ class Receivers:
         argv = [sys.executable, "-m", "lab.receivers"]
         argv += ["--settings", str(self.folder / "settings.json"), "--provider", name]
         namespace = self._network.namespace(PART)
-        self.processes[name] = namespace.popen(argv, log=f"receiver-{name}", cwd=CHECKOUT)
+        self.processes[name] = namespace.popen(first(argv), log=f"receiver-{name}", cwd=CHECKOUT)
 
     def wait_ready(self) -> None:
         """Returns when every started provider listens. Raises ReceiverError with its last words."""
