@@ -63,7 +63,12 @@ class Daemon:
         )
         self.gateway = GatewayLink(GatewayClient(config.gateway_socket), self.right)
         self.queue_watch = QueueWatch(
-            self.spool, self.follower, postfix.postqueue, postfix.queue_interval_s, self.learned
+            self.spool,
+            self.follower,
+            postfix.postqueue,
+            postfix.queue_interval_s,
+            lambda: self.right.spec.generation > 0,
+            self.learned,
         )
         self.release = ReleaseDesk(
             self.spool,

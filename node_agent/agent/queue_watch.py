@@ -51,12 +51,15 @@ class QueueWatch:
         follower: LogFollower,
         postqueue: Sequence[str],
         interval_s: float,
+        configured: Callable[[], bool],
         on_learned: Callable[[list[Learned]], Awaitable[None]],
     ) -> None:
         self._spool = spool
         self._follower = follower
         self._postqueue = postqueue
         self._interval_s = interval_s
+        # Before the first spec runs, Postfix has no configuration and no queue of ours.
+        self._configured = configured
         self._on_learned = on_learned
         self.sizes: dict[str, int] = {}
 
@@ -66,7 +69,8 @@ class QueueWatch:
         self.sizes = stored if isinstance(stored, dict) else {}
         while True:
             try:
-                await self.look()
+                if self._configured():
+                    await self.look()
             except EvidenceError as error:
                 _log.warning("queue-unreadable", error=str(error))
             await asyncio.sleep(self._interval_s)

@@ -24,7 +24,7 @@ class Node:
     def __init__(self, place: Path, box: PostfixBox) -> None:
         self.place = place
         self.box = box
-        host_side, box_side = _wire(box)
+        host_side = _wire(box)
         make_credentials(place / "tls", host_side)
         self.controller = Controller(place / "tls", host_side)
         self.gateway = Gateway(place / "gateway.sock")
@@ -35,8 +35,7 @@ class Node:
         self.agent_log = place / "agent.log"
         self._agent: subprocess.Popen[bytes] | None = None
         self._sink: subprocess.Popen[bytes] | None = None
-        self.settings = ""
-        del box_side
+        self.spool_settings = ""
 
     async def start(self) -> None:
         self.spool_directory.mkdir(exist_ok=True)
@@ -74,11 +73,11 @@ certificate = "{self.place}/tls/node.pem"
 ca = "{self.place}/tls/ca.pem"
 [spool]
 directory = "{self.spool_directory}"
+{self.spool_settings}
 [postfix]
 log = "{self.box.log}"
 postqueue = {json.dumps(self.box.postqueue)}
 queue_interval_s = 1.0
-{self.settings}
 """
         )
         self._agent = self._inside("-m", "node_agent.agent.main", "--config", str(config))
@@ -129,15 +128,15 @@ queue_interval_s = 1.0
             )
 
 
-def _wire(box: PostfixBox) -> tuple[str, str]:
-    """A veth pair between the host and the box; (host's address, box's address).
+def _wire(box: PostfixBox) -> str:
+    """A veth pair between the host and the box; returns the host's address.
 
     It goes when the box's namespace goes.
     """
     number = os.getpid() % 16000
     third, fourth = divmod(number * 4, 256)
-    host_side, box_side = f"10.9{third // 64}.{third % 64 * 4}.{fourth + 1}", ""
-    box_side = host_side.rsplit(".", 1)[0] + f".{fourth + 2}"
+    net = f"10.9{third // 64}.{third % 64 * 4}"
+    host_side, box_side = f"{net}.{fourth + 1}", f"{net}.{fourth + 2}"
     name = f"pfa{os.getpid()}"
     for command in (
         f"ip link add {name} type veth peer name up0 netns {box.namespace}",
@@ -147,7 +146,7 @@ def _wire(box: PostfixBox) -> tuple[str, str]:
         subprocess.run(command.split(), check=True)
     box.in_namespace("ip", "addr", "add", f"{box_side}/30", "dev", "up0")
     box.in_namespace("ip", "link", "set", "up0", "up")
-    return host_side, box_side
+    return host_side
 
 
 @contextlib.asynccontextmanager

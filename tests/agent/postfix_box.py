@@ -140,6 +140,12 @@ class PostfixBox:
             subprocess.run(["umount", str(self.root)], check=False, capture_output=True)
             time.sleep(0.1)
 
+    def hold_active(self) -> None:
+        """What a node does before Postfix starts: hold what was being delivered at the end."""
+        spool = self.root / "var/spool/postfix"
+        for path in (spool / "active").iterdir():
+            path.rename(spool / "hold" / path.name)
+
     def start(self) -> None:
         """Start Postfix and wait for its intake."""
         inside = "mount -t proc proc /proc && exec /usr/sbin/postfix start-fg"

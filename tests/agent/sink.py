@@ -43,6 +43,7 @@ class Sink:
             return
         say("220 sink.test ESMTP")
         sender = recipient = ""
+        taken = False
         while line := (await reader.readline()).decode().strip():
             verb = line[:4].upper()
             if verb in ("EHLO", "HELO"):
@@ -52,7 +53,11 @@ class Sink:
                 say("250 2.1.0 Ok")
             elif verb == "RCPT":
                 recipient = re.sub(r".*<(.*)>.*", r"\1", line)
-                say(self.rcpt_answer(recipient, sender))
+                answer = self.rcpt_answer(recipient, sender)
+                taken = answer.startswith("250")
+                say(answer)
+            elif verb == "DATA" and not taken:
+                say("554 5.5.1 no valid recipients")
             elif verb == "DATA":
                 say("354 go ahead")
                 if recipient.startswith("cut-"):

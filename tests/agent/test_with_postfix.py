@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -336,3 +338,90 @@ async def test_a_spec_that_cannot_be_applied_is_told_and_the_old_one_stays(
     await one_node.until(lambda: len(control.spec_results) == 2)
     result = control.spec_results[-1]
     assert (result.applied, result.stage, result.running_generation) == (False, "check", 1)
+
+
+async def test_what_a_dead_postfix_was_delivering_stays_on_hold_and_is_uncertain(
+    a_node: Node,
+) -> None:
+    control, box = a_node.controller, a_node.box
+    control.dispatch(dispatched(1, "stall-x@b.test"), dispatched(2, "defer-x@b.test"))
+    await a_node.until(lambda: len(a_node.received()) == 1)
+    await a_node.until(lambda: control.kinds(2)[-1:] == ["deferred"])
+    box.kill()
+    box.hold_active()
+    box.start()
+    await a_node.until(lambda: control.kinds(1) == ["queued", "uncertain"])
+    await asyncio.sleep(4)
+    assert senders(a_node) == once_each(range(1, 2))
+
+
+async def test_smtpd_and_postfix_may_die_during_the_hand_over(a_node: Node) -> None:
+    control, box, dice = a_node.controller, a_node.box, random.Random(3)
+    numbers = range(1, 301)
+    control.dispatch(*(dispatched(n, "ok@b.test") for n in numbers))
+    for _ in range(6):
+        await asyncio.sleep(dice.uniform(0.1, 0.6))
+        for pid in box.inner_pids("smtpd") + box.inner_pids("cleanup"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    await a_node.until(lambda: all_end(a_node, numbers, "sent"), 150)
+    assert senders(a_node) == once_each(numbers)
+
+
+async def test_a_milter_that_is_down_defers_the_hand_over_and_loses_nothing(
+    tmp_path: Path,
+) -> None:
+    milter = "smtpd_milters = inet:127.0.0.1:8891\nmilter_default_action = tempfail\n"
+    async with node(tmp_path, "bookworm", milter) as a_node:
+        control = a_node.controller
+        control.dispatch(*(dispatched(n, "ok@b.test") for n in range(1, 11)))
+        await a_node.until(lambda: len(control.stored) == 10)
+        await a_node.until(lambda: "intake-trouble" in a_node.agent_log.read_text())
+        await asyncio.sleep(2)
+        assert control.events == {}
+        main_cf = a_node.box.root / "etc/postfix/main.cf"
+        main_cf.write_text(main_cf.read_text().replace(milter, ""))
+        a_node.box.reload()
+        await a_node.until(lambda: all_end(a_node, range(1, 11), "sent"), 120)
+
+
+async def test_without_the_gateway_nothing_is_handed_over(one_node: Node) -> None:
+    control = one_node.controller
+    await one_node.until(lambda: one_node.gateway.leases > 0)
+    await one_node.gateway.stop()
+    await asyncio.sleep(1)
+    control.dispatch(dispatched(1, "ok@b.test"))
+    await one_node.until(lambda: control.stored == [message_id(1)])
+    await asyncio.sleep(2)
+    assert control.kinds(1) == []
+    await one_node.gateway.start()
+    await one_node.until(lambda: control.kinds(1) == ["queued", "sent"])
+
+
+async def test_a_full_disk_refuses_new_mail_and_finishes_the_old(tmp_path: Path) -> None:
+    image, spool = tmp_path / "image", tmp_path / "spool"
+    spool.mkdir()
+    with image.open("wb") as file:
+        file.truncate(32 * 1024 * 1024)
+    subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(image)], check=True)
+    subprocess.run(["mount", "-o", "loop", str(image), str(spool)], check=True)
+    try:
+        async with node(tmp_path, "bookworm") as a_node:
+            control = a_node.controller
+            a_node.kill_agent()
+            a_node.spool_settings = "reserve_octets = 2000000\nmin_free_octets = 1000000"
+            a_node.start_agent()
+            control.dispatch(*(dispatched(n, "ok@b.test", delay_s=15) for n in range(1, 51)))
+            await a_node.until(lambda: len(control.stored) == 50)
+            with contextlib.suppress(OSError), (spool / "filler").open("wb", buffering=0) as file:
+                while True:
+                    file.write(b"x" * 512)
+            control.dispatch(dispatched(99, "ok@b.test"))
+            await a_node.until(lambda: control.refused == {message_id(99): "disk-full"})
+            await a_node.until(lambda: all_end(a_node, range(1, 51), "sent"))
+            (spool / "filler").unlink()
+            control.dispatch(dispatched(99, "ok@b.test"))
+            await a_node.until(lambda: control.kinds(99) == ["queued", "sent"])
+            assert senders(a_node) == once_each(range(1, 51)) + once_each(range(99, 100))
+    finally:
+        subprocess.run(["umount", str(spool)], check=True)
