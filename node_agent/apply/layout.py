@@ -71,6 +71,10 @@ class Layout:
         return self.root / "var/spool/postfix/pid/master.pid"
 
     @property
+    def nftables(self) -> Path:
+        return self.root / "run/postfleet-net/nftables.conf"
+
+    @property
     def opendkim_socket(self) -> Path:
         return self.root / "run/opendkim/opendkim.sock"
 

@@ -7,6 +7,7 @@ are open are not disturbed.
 
 from __future__ import annotations
 
+from node_agent.apply import durable
 from node_agent.apply.command import Outcome, run
 from node_agent.apply.errors import ReloadFailed
 from node_agent.apply.layout import SURROGATE_NETWORK, Layout
@@ -15,7 +16,9 @@ from node_agent.apply.render import render_nftables
 
 def establish(layout: Layout) -> None:
     """Load the rules, then the route: without rules there is no way to an address to send from."""
-    _must(run("/usr/sbin/nft", "-f", "-", stdin=render_nftables(layout).decode()))
+    # The file is for nftables.service, which loads it again whenever it has flushed everything.
+    durable.replace(layout.nftables, render_nftables(layout), mode=0o600)
+    _must(run("/usr/sbin/nft", "-f", str(layout.nftables)))
     _must(run("/usr/sbin/ip", "route", "replace", "local", str(SURROGATE_NETWORK), "dev", "lo"))
 
 

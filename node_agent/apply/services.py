@@ -46,8 +46,9 @@ def reload(changes: Changes, generation: int, layout: Layout) -> None:
 
     Raises ReloadFailed naming the first that did not.
     """
-    # The rules and the route are its own; apply has no right to the network's configuration.
-    _systemctl("start", "postfleet-net.service")
+    # The rules and the route are its own; apply has no right to the network's configuration. On the
+    # way back they are loaded again: somebody may have flushed them, and the probe failed for that.
+    _systemctl("reload-or-restart" if changes == ALL_CHANGED else "start", "postfleet-net.service")
     mail_log.provide(layout)
     _systemctl("reload-or-restart" if changes.gateway else "start", "postfleet-gateway.service")
     _until(*_gateway_runs(generation))

@@ -86,8 +86,7 @@ class PreparedNode:
 
     def run_as(self, user: str, command: str, *, check: bool = True) -> str:
         """Run a shell script as another user, with that user's groups."""
-        return self.run(f"setpriv --reuid={user} --regid={user} --init-groups sh -c "
-                        f"{shlex.quote(command)}", check=check)  # fmt: skip
+        return self.run(f"runuser -u {user} -- sh -c {shlex.quote(command)}", check=check)
 
     def path(self, path: str) -> Path:
         """A path of the running node, as the host can open it (sockets, too)."""
