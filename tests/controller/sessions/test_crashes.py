@@ -141,11 +141,16 @@ async def test_postgresql_killed_again_and_again_is_started_again_and_nothing_is
                     pid = postgres.pid()
                     assert pid is not None
                     os.kill(pid, signal.SIGKILL)
+                    await until(lambda old=pid: _runs_again(postgres, old), 200)
                     await until(lambda: _answers(store), 200)
                 await check_every_message_went_out_once(store, agents, ids)
     finally:
         await controller.stop(signal.SIGTERM)
     assert postgres.pid() is None
+
+
+async def _runs_again(postgres: EmbeddedServer, old_pid: int) -> bool:
+    return postgres.pid() not in (None, old_pid)
 
 
 async def _answers(store: Store) -> bool:
