@@ -34,7 +34,13 @@ if [ ! -e $policy ]; then
   chmod 755 $policy
 fi
 export DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=l SYSTEMD_OFFLINE=1
-dpkg --configure -a
+waited_s=0
+until said=$(dpkg --configure -a 2>&1); do
+  # a fresh machine may be upgrading itself; anything else than its lock is an error
+  case $said in *lock*) [ $waited_s -lt 300 ] ;; *) false ;; esac || {{ echo "$said"; exit 1; }}
+  waited_s=$((waited_s + 5))
+  sleep 5
+done
 echo 'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections
 apt="apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3"
 apt="$apt -o Acquire::Languages=none -o Dpkg::Options::=--force-confold"
