@@ -18,6 +18,7 @@ from node_agent.agent.maillog.follower import LogFollower
 from node_agent.agent.queue_view import QueueView
 from node_agent.agent.spool.spool import Learned, Spool
 
+LOOKS_AGAIN = 2
 HELD_SETTLE_S = 2.0
 
 _log = structlog.get_logger("queue-watch")
@@ -109,15 +110,18 @@ class QueueWatch:
     async def _give_up(self, message_ids: list[str]) -> None:
         if not message_ids:
             return
-        # A requeue (postsuper -r) shows nothing for a moment: look once more.
-        await asyncio.sleep(1.0)
-        again = await queue_view.look(self._postqueue)
-        gone = vanished(message_ids, again, set(message_ids))
+        # A look misses files that move from one queue to another meanwhile: look again.
+        gone = message_ids
+        for _ in range(LOOKS_AGAIN):
+            await asyncio.sleep(1.0)
+            again = await queue_view.look(self._postqueue)
+            gone = vanished(gone, again, set(gone))
+            if not gone:
+                return
         fact = Fact(
             FactKind.UNCERTAIN,
             clock.wall_ms(),
             reason="gone from Postfix's queue, and the log does not tell how it ended",
         )
-        if gone:
-            _log.error("messages-vanished", messages=gone)
-            await self._on_learned(await self._spool.learn([(i, fact) for i in gone]))
+        _log.error("messages-vanished", number=len(gone), some=gone[:10])
+        await self._on_learned(await self._spool.learn([(i, fact) for i in gone]))

@@ -6,7 +6,7 @@ fences by itself; this gate keeps mail out of Postfix's queue that could not lea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from postfleet.v1 import spec_pb2
@@ -91,10 +91,13 @@ class Right:
             return "unknown-egress", f"{mailbox!r} is no mailbox"
         return None
 
-    def gate(
-        self, now_ns: Callable[[], int], now_ms: Callable[[], int]
-    ) -> Callable[[str, str, int], bool]:
-        """A question for the waiting room: may this group be handed over now?"""
-        return lambda mailbox, egress_id, epoch: (
-            self.why_not(mailbox, egress_id, epoch, now_ns(), now_ms()) is None
-        )
+    def why_misplaced(self, mailbox: str, egress_id: str, epoch: int, now_ns: int) -> str | None:
+        """Why nothing of this group can go under the present lease and spec, or None."""
+        lease = self.lease
+        if lease is None or not lease.valid(now_ns) or lease.epoch != epoch:
+            return None
+        if egress_id not in lease.egress_ids:
+            return f"egress {egress_id} is not leased to this node"
+        if self._mailboxes.get(mailbox) != egress_id:
+            return f"{mailbox} is not on {egress_id} in generation {self.spec.generation}"
+        return None

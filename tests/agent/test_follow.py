@@ -217,3 +217,16 @@ def test_a_line_without_end_is_taken_in_pieces(log: Path) -> None:
     log.write_bytes(b"x" * 500_000 + b"\nnext\n")
     assert reader.read()[-1].endswith("next")
     assert sum(map(len, reader.lines)) == 500_004
+
+
+def test_a_log_that_is_gone_is_not_taken_for_a_log_without_news(log: Path) -> None:
+    reader = Reader(log)
+    reader.read()
+    assert not reader.file.missing
+    write(log, 1)
+    reader.read()
+    assert not reader.file.missing
+    log.unlink()
+    reader.restart()
+    reader.read()
+    assert reader.file.missing

@@ -216,3 +216,12 @@ def test_the_queue_names_our_messages_by_their_token() -> None:
     assert vanished([message_id(1), message_id(2), message_id(3)], view, {message_id(2)}) == [
         message_id(2)
     ]
+
+
+def test_mail_without_a_place_is_told_from_mail_that_only_waits() -> None:
+    made = right()
+    assert made.why_misplaced("info@a.test", "px001", 1, 101 * S) is None
+    assert "is not on px001" in str(made.why_misplaced("else@a.test", "px001", 1, 101 * S))
+    assert "is not leased" in str(made.why_misplaced("info@a.test", "px002", 1, 101 * S))
+    assert made.why_misplaced("info@a.test", "px002", 1, 999 * S) is None
+    assert Right().why_misplaced("info@a.test", "px001", 1, 101 * S) is None

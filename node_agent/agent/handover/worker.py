@@ -28,7 +28,7 @@ from node_agent.agent.spool.spool import Learned, Spool
 from node_agent.agent.verp import with_token
 
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 10.0
 # Of one message that Postfix put off (4yz), e.g. because opendkim is down.
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 300.0

@@ -57,6 +57,11 @@ class LogFile:
         """When lines may have been lost last; 0: never."""
         return self._position.gap_ms if self._position else 0
 
+    @property
+    def missing(self) -> bool:
+        """There was a log, and now there is none: its end cannot be known."""
+        return self._position is not None and self._descriptor is None
+
     def close(self) -> None:
         """Let go of the file."""
         if self._descriptor is not None:

@@ -47,6 +47,7 @@ class LogFollower:
         self._ends_reached = 0
         self._at_end = asyncio.Condition()
         self._look = asyncio.Event()
+        self._readable = True
 
     @property
     def gap_ms(self) -> int:
@@ -59,10 +60,10 @@ class LogFollower:
         self._file = LogFile(self._path, position, clock.wall_ms)
         try:
             while True:
-                await self._to_the_end(self._file)
-                async with self._at_end:
-                    self._ends_reached += 1
-                    self._at_end.notify_all()
+                if await self._to_the_end(self._file):
+                    async with self._at_end:
+                        self._ends_reached += 1
+                        self._at_end.notify_all()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._look.wait(), POLL_S)
                 self._look.clear()
@@ -70,7 +71,11 @@ class LogFollower:
             self._file.close()
 
     async def catch_up(self) -> None:
-        """Return when everything logged before the call is in the spool."""
+        """Return when everything logged before the call is in the spool.
+
+        While the log cannot be read, or was there and is gone, this waits: silence would be taken
+        for evidence.
+        """
         await asyncio.sleep(SETTLE_S)
         async with self._at_end:
             # The look under way may have begun before the call; the one after it has not.
@@ -80,16 +85,19 @@ class LogFollower:
                 await self._at_end.wait()
                 self._look.set()
 
-    async def _to_the_end(self, file: LogFile) -> None:
-        gaps = file.gaps
+    async def _to_the_end(self, file: LogFile) -> bool:
+        """Read what there is; False where that may not be all."""
+        gaps, read = file.gaps, True
         try:
             while (chunk := file.read()) is not None:
                 await self._deal_with(chunk)
                 await asyncio.sleep(0)
         except OSError as error:
             metrics.LOG_ERRORS.inc()
-            _log.error("log-unreadable", path=str(self._path), error=str(error))
-            await asyncio.sleep(POLL_S)
+            if self._readable:
+                _log.error("log-unreadable", path=str(self._path), error=str(error))
+            read = False
+        self._readable = read
         if file.gaps != gaps:
             metrics.LOG_GAPS.inc(file.gaps - gaps)
             _log.error(
@@ -98,6 +106,7 @@ class LogFollower:
                 hint="lines were lost to a truncation or a deleted file; messages whose outcome "
                 "stood there become uncertain",
             )
+        return read and not file.missing
 
     async def _deal_with(self, chunk: Chunk) -> None:
         now = datetime.now().astimezone()

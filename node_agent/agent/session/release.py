@@ -13,13 +13,14 @@ What is in Postfix's queue stays there and is refused by the gateway, until `rec
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
 from postfleet.v1 import node_pb2
 
 from node_agent.agent import clock
-from node_agent.agent.handover.waiting import WaitingRoom
+from node_agent.agent.handover.waiting import Group, WaitingRoom
 from node_agent.agent.handover.worker import HandOver
 from node_agent.agent.lifecycle import Fact, FactKind
 from node_agent.agent.maillog.follower import LogFollower
@@ -31,6 +32,8 @@ from node_agent.local.errors import LocalError
 # A running transaction may take its time; the controller asks again.
 CLOSE_TIMEOUT_S = 120.0
 CLOSE_POLL_S = 0.2
+# A grant or a spec that gives waiting mail its place comes within seconds.
+MISPLACED_S = 300.0
 
 _log = structlog.get_logger("release")
 
@@ -55,6 +58,8 @@ class ReleaseDesk:
         self._follower = follower
         self._gateway = gateway
         self._on_learned = on_learned
+        # Groups that cannot go, and since when (monotonic).
+        self._misplaced: dict[Group, float] = {}
 
     async def begin(self, release: node_pb2.Release) -> str:
         """Shut the door for these egresses, also after a restart; '' or why not."""
@@ -102,8 +107,11 @@ class ReleaseDesk:
         return len(returned)
 
     async def sweep(self) -> None:
-        """RETURN what waits for a term that is over, or an egress that was given back."""
+        """RETURN what waits in vain: for a term that is over, an egress that was given back, or
+        a place that lease and spec have not given it for long.
+        """
         right = self._right
+        await self._sweep_misplaced()
         stale = self._room.ids(
             lambda _, egress_id, epoch: (
                 epoch < right.highest_epoch or right.is_released(egress_id, epoch)
@@ -112,6 +120,21 @@ class ReleaseDesk:
         if stale:
             returned = await self.take_back(stale, "the term it was dispatched for is over")
             _log.info("stale-returned", messages=returned)
+
+    async def _sweep_misplaced(self) -> None:
+        now_ns, now_s = clock.boottime_ns(), time.monotonic()
+        reasons: dict[Group, str] = {}
+        for group, _ in self._room.groups():
+            reason = self._right.why_misplaced(*group, now_ns)
+            if reason is not None:
+                reasons[group] = reason
+        self._misplaced = {g: self._misplaced.get(g, now_s) for g in reasons}
+        for group, since_s in list(self._misplaced.items()):
+            if now_s - since_s >= MISPLACED_S:
+                returned = await self.take_back(
+                    self._room.ids(lambda *g, chosen=group: g == chosen), reasons[group]
+                )
+                _log.warning("misplaced-returned", messages=returned, reason=reasons[group])
 
     def _results(self, release: node_pb2.Release, detail: str) -> list[node_pb2.ReleaseResult]:
         return [
