@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any, NoReturn, cast
 
@@ -37,6 +36,7 @@ MESSAGES_PER_REQUEST = 1000
 OCTETS_PER_REQUEST = 3 * 1024 * 1024
 _AHEAD = 4
 _log = structlog.get_logger(__name__)
+_Answer = asyncio.Task[SubmitResponse]
 _Context = grpc.aio.ServicerContext[Any, Any]
 
 
@@ -55,7 +55,7 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
             caller = peer_identity(cast("Peer", context))
         except UnknownIdentityError as error:
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
-        answers: asyncio.Queue[asyncio.Task[SubmitResponse] | None] = asyncio.Queue(_AHEAD)
+        answers: asyncio.Queue[_Answer | None] = asyncio.Queue(_AHEAD)
         reader = asyncio.create_task(self._read_ahead(request_iterator, caller, answers))
         try:
             while (answer := await answers.get()) is not None:
@@ -67,21 +67,22 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
             await _abort(context, error)
         finally:
             reader.cancel()
-            while not answers.empty():
-                if (left := answers.get_nowait()) is not None:
-                    left.cancel()
-            with suppress(asyncio.CancelledError):
-                await reader
+            left = [answer for answer in _drained(answers) if answer is not None]
+            for answer in left:
+                answer.cancel()
+            await asyncio.gather(reader, *left, return_exceptions=True)
 
     async def _read_ahead(
         self,
         requests: AsyncIterator[SubmitRequest],
         caller: Identity,
-        answers: asyncio.Queue[asyncio.Task[SubmitResponse] | None],
+        answers: asyncio.Queue[_Answer | None],
     ) -> None:
-        async for request in requests:
-            await answers.put(asyncio.create_task(self._answer(request, caller)))
-        await answers.put(None)
+        try:
+            async for request in requests:
+                await answers.put(asyncio.create_task(self._answer(request, caller)))
+        finally:
+            await answers.put(None)
 
     async def _answer(self, request: SubmitRequest, caller: Identity) -> SubmitResponse:
         _check_limits(request)
@@ -92,6 +93,11 @@ class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
         results = [r if isinstance(r, Rejection) else next(stored) for r in read]
         metrics.count(results, sum(len(s.content) for s in batch), time.monotonic() - start)
         return SubmitResponse(results=[_answered(result) for result in results])
+
+
+def _drained(queue: asyncio.Queue[_Answer | None]) -> Iterator[_Answer | None]:
+    while not queue.empty():
+        yield queue.get_nowait()
 
 
 class TooMuch(Exception):

@@ -60,7 +60,7 @@ class MissingReference(RowRefused):
 
 
 class QueryFailed(StoreError):
-    """PostgreSQL refused a statement; the transaction is undone. This is a bug or a full disk."""
+    """PostgreSQL refused a statement; the transaction is undone. This is a bug."""
 
 
 class NotOneRow(StoreError):
@@ -85,6 +85,9 @@ _UNAVAILABLE = (
     pg.CannotConnectNow,
     pg.TooManyConnections,
     pg.IdleInTransactionSessionTimeout,
+    # The operator makes room, and the same work succeeds.
+    pg.DiskFull,
+    pg.OutOfMemory,
 )
 _CONFLICT = (
     pg.SerializationFailure,

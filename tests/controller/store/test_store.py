@@ -178,6 +178,22 @@ async def test_an_advisory_lock_has_one_holder_and_goes_with_its_connection(
         assert await two.try_acquire()
 
 
+async def test_a_cancelled_task_leaves_nothing_behind(store: Store) -> None:
+    async def work(tx: Transaction) -> None:
+        await tx.execute(INSERT_CLIENT, id="acme")
+        await tx.execute(query("SELECT pg_sleep(60)"))
+
+    task = asyncio.create_task(store.run(work))
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert await store.fetch_value(COUNT_CLIENTS) == 0
+    busy = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(60)%%'"
+    idle = f"{busy} AND state <> 'idle' AND pid <> pg_backend_pid()"
+    assert await store.fetch_value(query(idle)) == 0
+
+
 async def test_copy_in_takes_text_and_binary(store: Store) -> None:
     rows = [("mailbox", f"{n}@b.test", DAY, n) for n in range(100)]
     columns = ("scope", "subject", "day", "used")
