@@ -87,7 +87,7 @@ class Proxies:
         (folder / "passwd").write_text(passwd_file(users))
         (folder / "stopped").write_text("")
         proxies._write_shadow()
-        (folder / "dante.conf").write_text(dante_config(proxies.log))
+        (folder / "dante.conf").write_text(dante_config(proxies.log, addresses))
         script = start_script(folder, _DANTE_PROCESSES)
         argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
         proxies.process = proxies._namespace.popen(first(argv), log="dante")

@@ -22,12 +22,18 @@ class Account:
     hash: str
 
 
-def dante_config(log: Path, interface: str = "eth0", port: int = PORT) -> str:
-    """sockd.conf: user and password demanded, connects and disconnects logged, CONNECT only."""
+def dante_config(log: Path, addresses: list[str], port: int = PORT) -> str:
+    """sockd.conf: user and password demanded, connects and disconnects logged, CONNECT only.
+
+    The addresses are listed one by one: given as an interface, Dante asks the kernel for all its
+    addresses several times in each request (10 ms of processor with 150 addresses, instead of 2).
+    """
+    internal = "\n".join(f"internal: {address} port = {port}" for address in addresses)
+    external = "\n".join(f"external: {address}" for address in addresses)
     return f"""\
 logoutput: {log}
-internal: {interface} port = {port}
-external: {interface}
+{internal}
+{external}
 external.rotation: same-same
 clientmethod: none
 socksmethod: username

@@ -117,8 +117,9 @@ def _keep_logs(lab: Lab, console: Console) -> None:
         for name in ("var/log/postfleet/mail.log", "var/log/mail.log"):
             if (node.root / name).exists():
                 shutil.copy(node.root / name, place / f"{node.id}-mail.log")
-        done = node.run("journalctl --no-pager -n 2000", check=False)
-        (place / f"{node.id}-journal.log").write_text(done.stdout)
+        if node.running:
+            done = node.run("journalctl --no-pager -n 2000", check=False)
+            (place / f"{node.id}-journal.log").write_text(done.stdout)
     console.print(f"logs are kept in {place}")
 
 

@@ -163,8 +163,7 @@ def dante(world: World, password: str) -> Iterator[None]:
     ).stdout.strip()
     (folder / "passwd").write_text(passwd_file(["u"]))
     (folder / "shadow").write_text(shadow_file([Account("u", hashed)]))
-    text = dante_config(folder / "log", interface="lo")
-    (folder / "dante.conf").write_text(text.replace("internal: lo", f"internal: {PROXY}"))
+    (folder / "dante.conf").write_text(dante_config(folder / "log", [PROXY]))
     script = start_script(folder, 1)
     process = subprocess.Popen(
         world.command("unshare", "--mount", "--propagation", "private", "sh", "-c", script),
