@@ -43,10 +43,12 @@ class Postfix:
         self.accepted.append(token)
         queue_id = f"Q{len(self.accepted)}"
         self.queue[queue_id] = token
-        self.log.append((token, queue_id, Fact(FactKind.SEEN, 0, queue_id, log_line="active")))
         return queue_id
 
     def attempt(self, queue_id: str, kind: FactKind) -> None:
+        """qmgr(8) takes the file up, which it logs, and the attempt ends."""
+        token = self.queue[queue_id]
+        self.log.append((token, queue_id, Fact(FactKind.SEEN, 0, queue_id, log_line="active")))
         self.log.append((None, queue_id, Fact(kind, 0, queue_id, reason=kind, log_line=kind)))
         if kind in ENDS:
             self.ended[self.queue[queue_id]] = kind

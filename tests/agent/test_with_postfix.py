@@ -425,3 +425,24 @@ async def test_a_full_disk_refuses_new_mail_and_finishes_the_old(tmp_path: Path)
             assert senders(a_node) == once_each(range(1, 51)) + once_each(range(99, 100))
     finally:
         subprocess.run(["umount", str(spool)], check=True)
+
+
+async def test_ten_thousand_spooled_for_150_mailboxes_fit_into_120_megabytes(
+    one_node: Node,
+) -> None:
+    control = one_node.controller
+    await one_node.until(lambda: one_node.gateway.leases > 0)
+    spec = type(control.spec)()
+    spec.CopyFrom(control.spec)
+    spec.generation = 2
+    spec.egresses[0].mailboxes.extend(f"m{n}@a.test" for n in range(149))
+    control.say(node_pb2.ControllerMessage(spec=spec))
+    body = b"Subject: x\r\n\r\n" + (b"x" * 76 + b"\r\n") * 52
+    messages = [dispatched(n, "ok@b.test", delay_s=3600, content=body) for n in range(10_000)]
+    for n, message in enumerate(messages):
+        message.mailbox = spec.egresses[0].mailboxes[n % 150]
+    control.dispatch(*messages)
+    await one_node.until(lambda: len(control.stored) == 10_000, 200)
+    status = Path(f"/proc/{one_node.agent_pid}/status").read_text()
+    (peak,) = [line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")]
+    assert int(peak) * 1024 <= 120_000_000
