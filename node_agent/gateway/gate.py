@@ -31,9 +31,8 @@ from node_agent.gateway.tally import Tally
 
 log = structlog.get_logger(__name__)
 
-_ACCEPTS_PER_TURN = 64
 _ACCEPT_PAUSE_S = 0.2
-_SWEEP_NS = 250_000_000
+_SWEEP_S = 0.25
 # smtp(8) keeps an idle connection for reuse (2 s by default); a closed egress does not wait.
 _CLOSED_IDLE_NS = 1_000_000_000
 # How long a connection may live half-closed with nothing moving.
@@ -64,8 +63,7 @@ class Gate:
         self._deadman = deadman
         self._destination = destination
         self._lease_timers: tuple[Timer, ...] = ()
-        self._next_sweep_ns = 0
-        loop.tick = self._tick
+        loop.call_in(_SWEEP_S, self._sweep)
 
     # --- rules ---------------------------------------------------------------------------------
 
@@ -171,21 +169,19 @@ class Gate:
         return Pump(self._loop, self.fence, down, up, self._ended, egress_id)
 
     def _accept(self, listener: socket.socket) -> None:
-        for _ in range(_ACCEPTS_PER_TURN):
-            try:
-                down, (source, _port) = listener.accept()
-            except BlockingIOError:
-                return
-            except ConnectionError:
-                continue  # it left before its turn came
-            except OSError as error:
-                # Out of descriptors or memory. The others wait in the kernel's queue meanwhile.
-                log.error("accept failed", error=str(error))
-                self._loop.forget(listener)
-                self._loop.call_in(_ACCEPT_PAUSE_S, lambda: self.listen(listener))
-                return
-            down.setblocking(False)
-            self.admit(down, source)
+        """Take one connection; the loop calls again while there are more."""
+        try:
+            down, (source, _port) = listener.accept()
+        except (BlockingIOError, ConnectionError):
+            return
+        except OSError as error:
+            # Out of descriptors or memory. The others wait in the kernel's queue meanwhile.
+            log.error("accept failed", error=str(error))
+            self._loop.forget(listener)
+            self._loop.call_in(_ACCEPT_PAUSE_S, lambda: self.listen(listener))
+            return
+        down.setblocking(False)
+        self.admit(down, source)
 
     def _pass(self, down: socket.socket, way: Admitted) -> None:
         passage = Passage(self._outside, down, way)
@@ -222,11 +218,9 @@ class Gate:
 
     # --- time ----------------------------------------------------------------------------------
 
-    def _tick(self) -> None:
+    def _sweep(self) -> None:
+        self._loop.call_in(_SWEEP_S, self._sweep)
         now_ns = self._loop.clock()
-        if now_ns < self._next_sweep_ns:
-            return
-        self._next_sweep_ns = now_ns + _SWEEP_NS
         timeout_ms = self.rules.config.connect_timeout_ms
         for passage in list(self.passages):
             # In the order of their beginning.

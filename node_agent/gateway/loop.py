@@ -24,8 +24,7 @@ from node_agent.gateway.clock import boottime_ns
 Handler = Callable[[int], None]
 
 _WATCHED = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
-# epoll_wait(2) counts CLOCK_MONOTONIC; after a suspend it would sleep too long. Also how often
-# `tick` runs at least.
+# epoll_wait(2) counts CLOCK_MONOTONIC; after a suspend it would sleep too long.
 _LONGEST_WAIT_S = 0.5
 
 
@@ -47,11 +46,11 @@ class Loop:
 
     def __init__(self, clock: Callable[[], int] = boottime_ns) -> None:
         self.clock = clock
-        # Called after each batch of events, at least twice a second.
-        self.tick: Callable[[], None] = lambda: None
         self._epoll = select.epoll()
         self._handlers: dict[int, Handler] = {}
         self._timers: list[tuple[int, int, Timer]] = []
+        # What the clock showed last.
+        self._now_ns = 0
         self._order = count()
         self._soon: deque[Callable[[], None]] = deque()
         self._doomed: list[socket.socket] = []
@@ -134,8 +133,14 @@ class Loop:
                 handler(mask)
         for _ in range(len(self._soon)):
             self._soon.popleft()()
-        self._run_timers()
-        self.tick()
+        timers = self._timers
+        if timers:
+            self._now_ns = self.clock()
+            while timers and timers[0][0] <= self._now_ns:
+                timer = heapq.heappop(timers)[2]
+                if timer.call is not None:
+                    call, timer.call = timer.call, None
+                    call()
         if self._doomed:
             for sock in self._doomed:
                 sock.close()
@@ -152,24 +157,15 @@ class Loop:
     def _wait_s(self) -> float:
         if self._soon:
             return 0.0
-        while self._timers and self._timers[0][2].call is None:
-            heapq.heappop(self._timers)
-        if not self._timers:
-            return _LONGEST_WAIT_S
-        # One more millisecond: epoll_wait(2) rounds down and would spin.
-        due_s = (self._timers[0][0] - self.clock()) / 1e9 + 0.001
-        return min(max(due_s, 0.0), _LONGEST_WAIT_S)
-
-    def _run_timers(self) -> None:
         timers = self._timers
+        while timers and timers[0][2].call is None:
+            heapq.heappop(timers)
         if not timers:
-            return
-        now_ns = self.clock()
-        while timers and timers[0][0] <= now_ns:
-            timer = heapq.heappop(timers)[2]
-            if timer.call is not None:
-                call, timer.call = timer.call, None
-                call()
+            return _LONGEST_WAIT_S
+        # The clock was read at the end of the last batch. One more millisecond: epoll_wait(2)
+        # rounds down and would spin.
+        due_s = (timers[0][0] - self._now_ns) * 1e-9 + 0.001
+        return 0.0 if due_s < 0.0 else min(due_s, _LONGEST_WAIT_S)
 
     def _wake(self) -> None:
         # A full buffer: it is going to wake up already.

@@ -25,6 +25,8 @@ _TURN = 8
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 _ORDERLY_CLOSE = struct.pack("ii", 0, 0)
 _BROKEN = select.EPOLLERR | select.EPOLLHUP | select.EPOLLRDHUP
+# What the kernel tells of a healthy socket that has something to read.
+_PLAIN = select.EPOLLIN | select.EPOLLOUT
 
 _buffer = bytearray(_BUFFER_OCTETS)
 _view = memoryview(_buffer)
@@ -40,18 +42,29 @@ class Fence:
 class Flow:
     """One direction."""
 
-    __slots__ = ("ended", "eof", "octets", "pending", "readable", "sink", "source", "to_the_end")
+    __slots__ = (
+        "ended",
+        "eof",
+        "octets",
+        "pending",
+        "readable",
+        "receive",
+        "send",
+        "sink",
+        "to_the_end",
+    )
 
     def __init__(self, source: socket.socket, sink: socket.socket) -> None:
-        self.source = source
+        self.receive = source.recv_into
+        self.send = sink.send
         self.sink = sink
         # Read and not yet sent.
         self.pending = b""
         # There may be something to read.
-        self.readable = True
+        self.readable = False
         # A short read proves nothing, read until EAGAIN or the end: the kernel told of an end, or
         # told it to an earlier handler.
-        self.to_the_end = True
+        self.to_the_end = False
         # The source has ended; and the sink was told.
         self.eof = False
         self.ended = False
@@ -67,6 +80,7 @@ class Pump:
     """
 
     __slots__ = (
+        "_clock",
         "_fence",
         "_loop",
         "_on_end",
@@ -90,6 +104,7 @@ class Pump:
         label: str = "",
     ) -> None:
         self._loop = loop
+        self._clock = loop.clock
         self._fence = fence
         self._on_end = on_end
         self.down = down
@@ -104,10 +119,11 @@ class Pump:
 
     def start(self) -> None:
         """Begin to carry. The loop may watch the sockets already, or not yet."""
-        for sock, handler in ((self.down, self._down_ready), (self.up, self._up_ready)):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-            self._loop.watch(sock, handler)
-        # What arrived before has been told to another handler.
+        self.up.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._loop.watch(self.down, self._down_ready)
+        self._loop.watch(self.up, self._up_ready)
+        # What arrived before may have been told to another handler.
+        self.from_up.readable = self.from_up.to_the_end = True
         self._loop.call_soon(self._go)
 
     def idle_ns(self, now_ns: int) -> int:
@@ -125,15 +141,15 @@ class Pump:
         return self.last_from_up and not self.from_down.pending and not self.from_up.pending
 
     def cut(self) -> None:
-        """End it now: both sides are reset and nothing that is pending goes out."""
+        """End it now: the receiver's side is reset and nothing that is pending goes out."""
         if not self.over:
             self._end()
 
     def hang_up(self) -> None:
         """End it with an orderly close to both sides; octets the kernel holds still arrive."""
         if not self.over:
-            self._orderly(self.down)
-            self._orderly(self.up)
+            with contextlib.suppress(OSError):
+                self.up.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY_CLOSE)
             self._end()
 
     def release(self) -> None:
@@ -149,6 +165,8 @@ class Pump:
             self._carry(self.from_down)
 
     def _down_ready(self, mask: int) -> None:
+        if mask == _PLAIN and self._pass_on(self.from_down, self.from_up):
+            return
         if mask & select.EPOLLERR:
             # Postfix is gone; nobody is left to answer to, and half a message must not go out.
             self.cut()
@@ -156,8 +174,41 @@ class Pump:
         self._ready(mask, self.from_down, self.from_up)
 
     def _up_ready(self, mask: int) -> None:
+        if mask == _PLAIN and self._pass_on(self.from_up, self.from_down):
+            return
         # Also on an error: what the receiver said before it broke off belongs to Postfix.
         self._ready(mask, self.from_up, self.from_down)
+
+    def _pass_on(self, flow: Flow, other: Flow) -> bool:
+        """Do what nearly every event asks for, a short read and a whole send, with as little Python
+        as possible. Return False when it is not such an event; then nothing is done yet, or what
+        was read is pending."""
+        if flow.pending or other.pending or flow.to_the_end:
+            return False
+        try:
+            count = flow.receive(_buffer)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return self._source_broke(flow)
+        if not 0 < count < _BUFFER_OCTETS:
+            flow.pending = bytes(_view[:count])
+            flow.eof = count == 0
+            return False
+        now_ns = self._clock()
+        if now_ns >= self._fence.cut_at_ns:
+            self._end()
+            return True
+        try:
+            sent = flow.send(_view[:count])
+        except OSError:
+            sent = 0
+        if sent < count:
+            flow.pending = bytes(_view[sent:count])
+        flow.octets += sent
+        self.moved_ns = now_ns
+        self.last_from_up = flow is self.from_up
+        return sent == count
 
     def _ready(self, mask: int, incoming: Flow, outgoing: Flow) -> None:
         if mask & ~select.EPOLLOUT:
@@ -191,16 +242,13 @@ class Pump:
     def _receive(self, flow: Flow) -> int:
         """Read into the buffer; return the octets read, 0 at the end, -1: nothing to do now."""
         try:
-            count = flow.source.recv_into(_buffer)
+            count = flow.receive(_buffer)
         except BlockingIOError:
             flow.readable = flow.to_the_end = False
             return -1
         except OSError:
-            if flow is self.from_down:
-                self._end()
+            if self._source_broke(flow):
                 return -1
-            # The receiver broke off; Postfix gets an orderly end after its last words.
-            self.from_down.eof = self.from_down.ended = True
             count = 0
         if count == 0:
             flow.eof = True
@@ -210,12 +258,12 @@ class Pump:
 
     def _send(self, flow: Flow, data: memoryview) -> bool:
         """Send `data`; keep what does not fit. Return whether all of it was sent."""
-        now_ns = self._loop.clock()
+        now_ns = self._clock()
         if now_ns >= self._fence.cut_at_ns:
             self._end()
             return False
         try:
-            sent = flow.sink.send(data)
+            sent = flow.send(data)
         except BlockingIOError:
             sent = 0
         except OSError:
@@ -226,6 +274,16 @@ class Pump:
         self.last_from_up = flow is self.from_up
         flow.pending = b"" if sent == len(data) else bytes(data[sent:])
         return not flow.pending
+
+    def _source_broke(self, flow: Flow) -> bool:
+        """Return whether that ended it all."""
+        if flow is self.from_down:
+            self._end()
+            return True
+        # The receiver broke off; Postfix gets an orderly end after its last words.
+        self.from_down.eof = self.from_down.ended = True
+        flow.eof = True
+        return False
 
     def _sink_broke(self, flow: Flow) -> None:
         if flow is self.from_up:
@@ -248,10 +306,6 @@ class Pump:
             flow.sink.shutdown(socket.SHUT_WR)
         except OSError:
             self._end()
-
-    def _orderly(self, sock: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _ORDERLY_CLOSE)
 
     def _end(self) -> None:
         self.over = True

@@ -6,10 +6,10 @@ let us in without checking who we are. Octets after the reply are the target's a
 
 from __future__ import annotations
 
+import socket
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from node_agent.gateway.admission import Stage
 
@@ -79,7 +79,7 @@ class Dialogue:
         # RFC 1929 section 2.
         self._credentials = bytes((1, len(user))) + user + bytes((len(secret),)) + secret
         self._request = struct.pack(
-            "!BBBB4sH", _VERSION, _CONNECT, 0, _IPV4, IPv4Address(address).packed, port
+            "!BBBB4sH", _VERSION, _CONNECT, 0, _IPV4, socket.inet_aton(address), port
         )
         self._method = _USERNAME_PASSWORD if user else _NO_AUTHENTICATION
         self._buffer = b""

@@ -8,7 +8,7 @@ written out because the `ipaddress` module's own differs between the Pythons on 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network
 
 SMTP_PORTS = frozenset({25, 465, 587})
@@ -35,7 +35,9 @@ _RESERVED = tuple(
 )
 
 
-def target_refusal(address: str, port: int, allowed: Sequence[IPv4Network]) -> str | None:
+# The same few servers get most of the mail.
+@lru_cache(maxsize=4096)
+def target_refusal(address: str, port: int, allowed: tuple[IPv4Network, ...]) -> str | None:
     """Return why nothing may be sent to `address`:`port`, or None. `address` is dotted quad."""
     if port not in SMTP_PORTS:
         return f"port {port} is no mail port"

@@ -172,6 +172,15 @@ def read_all(sock: socket.socket) -> bytes:
     return data
 
 
+def read_to_cut(sock: socket.socket) -> bytes:
+    """Read until the connection is gone, by an end of file or a reset; return what came."""
+    data = b""
+    with contextlib.suppress(ConnectionResetError):
+        while chunk := sock.recv(65536):
+            data += chunk
+    return data
+
+
 def eventually(condition: Callable[[], Any], what: str) -> Any:
     """Wait until `condition()` holds, and return it."""
     end = time.monotonic() + DEADLINE_S
