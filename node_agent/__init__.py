@@ -1,1 +1,1 @@
-"""What runs on a node: the agent, the gateway and the one-shot apply (three processes, three users)."""
+"""What runs on a node: agent, gateway and the one-shot apply; three processes, three users."""

@@ -9,7 +9,7 @@ class LocalError(Exception):
     """A request to another process of this node did not succeed."""
 
 
-class Unreachable(LocalError):  # noqa: N818 - reads as what it says
+class Unreachable(LocalError):
     """The other process is not there, broke off, or did not answer in time.
 
     Retry later. What the request asked for may or may not have been done; every request of
@@ -17,11 +17,11 @@ class Unreachable(LocalError):  # noqa: N818 - reads as what it says
     """
 
 
-class Malformed(LocalError):  # noqa: N818
+class Malformed(LocalError):
     """The other side sent what is no message of local.proto. Do not retry: the versions differ."""
 
 
-class Refused(LocalError):  # noqa: N818
+class Refused(LocalError):
     """The gateway understood the request and said no. `status` is its state, unchanged by it."""
 
     def __init__(self, message: str, status: local_pb2.GatewayStatus) -> None:
