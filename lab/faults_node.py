@@ -5,6 +5,7 @@ Power cuts and freezing are the node's own switches (`Node.kill`, `boot`, `freez
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -21,8 +22,9 @@ def processes(node: Node, name: str) -> list[tuple[int, str]]:
     A process has the name of its program, or of the script that its interpreter runs.
     """
     found = []
-    for list_of_pids in node.cgroup.path.rglob("cgroup.procs"):
-        for pid in map(int, list_of_pids.read_text().split()):
+    # os.walk passes over groups that vanish meanwhile, as those of ending services do
+    for folder, _, _ in os.walk(node.cgroup.path):
+        for pid in _pids(Path(folder, "cgroup.procs")):
             started = start_time(pid)
             if started and name in _names(pid):
                 found.append((pid, started))
@@ -67,6 +69,13 @@ def step_clock(node: Node, seconds: float) -> None:
         f"the wall clock of node {node.id} is the host's; stepping it by {seconds:g} s would step "
         "everybody's. Test clock steps where the code takes its time as an argument"
     )
+
+
+def _pids(procs: Path) -> list[int]:
+    try:
+        return [int(word) for word in procs.read_text().split()]
+    except OSError:
+        return []
 
 
 def _names(pid: int) -> set[str]:
