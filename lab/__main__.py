@@ -100,7 +100,7 @@ def status(_: argparse.Namespace) -> None:
     if not names:
         print("no lab is up")
     for name in names:
-        lab = Lab.attach(name)
+        lab = Lab.attach(name, with_services=False)
         title = f"lab {name}: controller side {lab.controller_address}, ssh key {lab.ssh_key}"
         table = Table("node", "release", "address", "power", title=title, title_justify="left")
         for node in lab.nodes.values():
@@ -111,7 +111,7 @@ def status(_: argparse.Namespace) -> None:
 
 def shell(arguments: argparse.Namespace) -> None:
     """Become an ssh to the node, its host key pinned."""
-    lab = Lab.attach(arguments.name)
+    lab = Lab.attach(arguments.name, with_services=False)
     node = _node(lab, arguments.node)
     known_hosts = lab.directory / "ssh" / "known_hosts"
     known_hosts.write_text("".join(f"{n.address} {n.host_key}\n" for n in lab.nodes.values()))
@@ -121,7 +121,7 @@ def shell(arguments: argparse.Namespace) -> None:
 
 def console(arguments: argparse.Namespace) -> None:
     """Become a shell inside the node."""
-    node = _node(Lab.attach(arguments.name), arguments.node)
+    node = _node(Lab.attach(arguments.name, with_services=False), arguments.node)
     command = node.console_command(arguments.words or ["bash", "-l"])
     os.execvp(command[0], command)
 

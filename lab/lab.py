@@ -81,8 +81,11 @@ class Lab:
         return lab
 
     @classmethod
-    def attach(cls, name: str) -> Lab:
-        """The lab of this name that another process brought up."""
+    def attach(cls, name: str, *, with_services: bool = True) -> Lab:
+        """The lab of this name that another process brought up.
+
+        Without services it can be taken up also while it comes up or goes down.
+        """
         try:
             state = json.loads((state_directory(name) / "lab.json").read_text())
         except FileNotFoundError:
@@ -91,7 +94,8 @@ class Lab:
         settings = LabSettings(**{**state, "releases": tuple(state["releases"])})
         traces = Traces(settings.directory / "traces.jsonl")
         lab = cls(settings, Network(name, plan, traces, settings.directory / "log"), traces)
-        services.attach(lab)
+        if with_services:
+            services.attach(lab)
         return lab
 
     @staticmethod

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import subprocess
 import sys
 import time
@@ -124,6 +126,21 @@ def traces_of(name: str) -> list[str]:
             continue
         found += [words] if f"pf-{name}-" in words else []
     return found
+
+
+def test_the_command_line_shows_labs_also_while_one_comes_up(lab: Lab) -> None:
+    """Its state stands before its services do."""
+    half = lab.directory.parent / "tlabhalf"
+    half.mkdir(exist_ok=True)
+    try:
+        state = json.loads((lab.directory / "lab.json").read_text())
+        (half / "lab.json").write_text(json.dumps({**state, "name": "tlabhalf", "receivers": True}))
+        argv = [sys.executable, "-m", "lab", "status"]
+        shown = subprocess.run(argv, capture_output=True, text=True)
+    finally:
+        shutil.rmtree(half)
+    assert shown.returncode == 0, shown.stderr
+    assert "lab tlabhalf" in shown.stdout
 
 
 def test_two_labs_stand_side_by_side_and_one_goes_without_the_other(lab: Lab) -> None:
