@@ -15,6 +15,7 @@ from typing import Any
 import structlog
 from prometheus_client import Gauge
 
+from controller.loops.cycle import being_cancelled
 from controller.metrics import REGISTRY
 from controller.store import AdvisoryLock, Store
 from controller.store.errors import StoreError
@@ -36,7 +37,7 @@ async def lead(store: Store, loops: Callable[[], Sequence[Loop]]) -> None:
     `loops` is called anew at each election, so that what a loop has observed before does not
     survive a time in which another one led.
     """
-    while True:
+    while not being_cancelled():
         async with store.advisory_lock(LOCK_NAME) as lock:
             if await _elected(lock):
                 _log.info("elected: running the loops")
@@ -57,11 +58,12 @@ async def _run_while_elected(lock: AdvisoryLock, loops: Sequence[Loop]) -> None:
     tasks = [asyncio.create_task(loop()) for loop in loops]
     LEADING.set(1)
     try:
-        while await lock.still_held():
+        while not being_cancelled() and await lock.still_held():
             done, _ = await asyncio.wait(tasks, timeout=_CHECK_S)
             for task in done:
                 task.result()
-        _log.warning("the lock is lost: stopping the loops")
+        if not being_cancelled():
+            _log.warning("the lock is lost: stopping the loops")
     finally:
         LEADING.set(0)
         for task in tasks:

@@ -52,7 +52,10 @@ WITH asked AS (
     SELECT r.node_id, r.epoch, m.id,
            EXISTS (SELECT 1 FROM suppression AS x
                    WHERE x.client_id IN ('', m.client_id)
-                     AND x.recipient IN (m.recipient, '@' || split_part(m.recipient, '@', 2))
+                     AND x.recipient IN (
+                         lower(m.recipient),
+                         -- after the last @: a quoted local part may hold another
+                         '@' || lower(regexp_replace(m.recipient, '^.*@', '')))
                   ) AS suppressed
     FROM ranked AS r JOIN message AS m ON m.id = r.id
     WHERE r.rank <= r.room AND r.octets_before < r.room_octets

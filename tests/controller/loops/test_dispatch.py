@@ -163,6 +163,36 @@ async def test_a_recipient_suppressed_meanwhile_ends_the_message_and_refunds_it(
     assert used == (0 if stops else 2)
 
 
+@pytest.mark.parametrize("suppressed", ["gone@x.test", "@x.test"])
+@pytest.mark.parametrize("recipient", ["Gone@X.test", "GONE@x.TEST"])
+async def test_capital_letters_slip_past_no_suppression(
+    scene: Scene, recipient: str, suppressed: str
+) -> None:
+    await scene.scheduled("m")
+    await scene.store.execute(
+        sql("UPDATE message SET recipient = %(recipient)s"), recipient=recipient
+    )
+    await scene.store.execute(
+        sql("INSERT INTO suppression (client_id, recipient, reason)"
+            " VALUES ('', %(suppressed)s, 'asked for it')"),
+        suppressed=suppressed,
+    )  # fmt: skip
+    assert await scene.sent() == []
+    assert await scene.state("m") == "suppressed"
+
+
+async def test_a_quoted_local_part_with_an_at_sign_hides_no_domain(scene: Scene) -> None:
+    await scene.scheduled("m")
+    await scene.store.execute(
+        sql("UPDATE message SET recipient = %(recipient)s"), recipient='"a@b"@x.test'
+    )
+    await scene.store.execute(
+        sql("INSERT INTO suppression (client_id, recipient, reason)"
+            " VALUES ('', '@x.test', 'asked for it')")
+    )  # fmt: skip
+    assert await scene.sent() == []
+
+
 async def test_no_more_goes_than_the_node_has_room_for(scene: Scene) -> None:
     for i in range(40):
         await scene.scheduled(f"m{i:02}", size=1024 * 1024)
