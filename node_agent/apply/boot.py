@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import structlog
 
-from node_agent.apply import mail_log, network, swap
+from node_agent.apply import durable, mail_log, network, swap
 from node_agent.apply.apply_spec import applied, read_message
 from node_agent.apply.errors import ApplyError
 from node_agent.apply.layout import Layout
@@ -58,7 +58,11 @@ def _repair(layout: Layout) -> str:
     spec = read_spec(message)
     rendered = render(spec, message.SerializeToString(deterministic=True), layout)
     staged = stage(rendered, spec.generation, layout)
-    compile_maps(staged)
+    try:
+        compile_maps(staged)
+    except ApplyError:
+        durable.remove(staged)
+        raise
     swap.commit(swap.begin(staged, layout), layout)
     _log.warning("repaired", damaged=current.name, by=staged.name)
     return f"{current.name} was damaged and was rendered anew from its spec"

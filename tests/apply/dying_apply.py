@@ -1,9 +1,10 @@
 """Run on a node: postfleet-apply that kills itself (SIGKILL) before its n-th step.
 
-    python dying_apply.py REQUEST N
+    python dying_apply.py REQUEST N|reload
 
 A step is a change of the file system's names (rename, symlink, unlink, mkdir), a program that is
-started, or a signal that is sent. REQUEST is a file with an ApplyRequest. Prints the steps taken.
+started, or a signal that is sent; `reload` dies before the signal to Postfix. REQUEST is a file
+with an ApplyRequest. Prints the steps taken.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from pathlib import Path
 
 def main() -> None:
     """Fork; the child is apply, the parent its client."""
-    request, last = Path(sys.argv[1]).read_bytes(), int(sys.argv[2])
+    request = Path(sys.argv[1]).read_bytes()
+    last = -1 if sys.argv[2] == "reload" else int(sys.argv[2])
     ours, its = socket.socketpair()
     counted, count = os.pipe()
     child = os.fork()
@@ -53,7 +55,7 @@ def _arm(last: int, count: int) -> None:
 
         def call(*args: object, **kwargs: object) -> object:
             nonlocal taken
-            if taken == last:
+            if taken == last or (last < 0 and name == "kill"):
                 os_kill(os.getpid(), signal.SIGKILL)
             taken += 1
             os.write(count, b".")

@@ -39,7 +39,7 @@ def _wider(generation: int) -> spec_pb2.NodeSpec:
     return spec
 
 
-def _die(node: PreparedNode, spec: spec_pb2.NodeSpec, step: int) -> int:
+def _die(node: PreparedNode, spec: spec_pb2.NodeSpec, step: int | str) -> int:
     """Have apply killed before this step; return how many steps it took."""
     script = (Path(__file__).parent / "dying_apply.py").read_text()
     node.path("/root/dying_apply.py").write_text(script)
@@ -94,11 +94,9 @@ def test_after_a_power_cut_in_mid_swap_the_node_boots_into_the_old_generation(
     assert node.apply(good_spec(old)).stage == ""
     before = node.current()
     node.run("systemctl start postfleet-boot")
-    step = 0
-    while node.current() == before:
-        step += 6
-        _die(node, _wider(old + 1), step)
-    assert "pending.json" in node.run("ls /etc/postfleet"), "the swap was over already"
+    _die(node, _wider(old + 1), "reload")
+    assert node.current() != before
+    assert "pending.json" in node.run("ls /etc/postfleet")
     node.node.kill()
     node.node.boot()
     node.run("systemctl start multi-user.target; systemctl start postfix")
@@ -120,5 +118,5 @@ def test_a_generation_damaged_on_the_disk_is_made_anew_at_boot(
     node.run("systemctl restart postfleet-boot")
     assert "rendered anew" in node.run("journalctl -u postfleet-boot --no-pager -o cat")
     assert node.current() != before
-    assert "bif" not in node.run("postconf -n")
+    assert "bif = yes" not in node.run("cat /etc/postfix/main.cf")
     assert "egress-px001" in node.run("postconf -M")
