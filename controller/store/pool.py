@@ -72,10 +72,17 @@ class Store:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Transaction]:
-        """A transaction (READ COMMITTED), committed durably when the block ends without error."""
+        """A transaction (READ COMMITTED), committed durably when the block ends without error.
+
+        A cancellation that arrives just as a query or the giving back of a connection ends can be
+        swallowed on Python 3.11 (seen in 1 of 400); it is raised here then, after the commit.
+        """
+        cancelled_before = _cancellations()
         with translated():
             async with self._pool.connection() as connection, connection.transaction():
                 yield Transaction(connection)
+        if _cancellations() > cancelled_before:
+            raise asyncio.CancelledError
 
     async def run(self, work: Callable[[Transaction], Awaitable[T]]) -> T:
         """Runs `work` in a transaction, again from its beginning where another was in the way.
@@ -150,3 +157,9 @@ class Store:
                 _log.warning("listening again", channels=channels, why=error.detail)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, 5)
+
+
+def _cancellations() -> int:
+    """How often the running task was asked to end and has not taken that back."""
+    task = asyncio.current_task()
+    return task.cancelling() if task else 0

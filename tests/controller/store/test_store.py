@@ -178,6 +178,21 @@ async def test_an_advisory_lock_has_one_holder_and_goes_with_its_connection(
         assert await two.try_acquire()
 
 
+async def test_no_cancellation_is_swallowed_whenever_it_comes(store: Store) -> None:
+    """Cancels at 400 moments of a query; every task must end, not one may go on for ever."""
+
+    async def ask_for_ever() -> None:
+        while True:
+            await store.fetch_value(COUNT_CLIENTS)
+
+    for moment in range(400):
+        task = asyncio.create_task(ask_for_ever())
+        await asyncio.sleep(moment % 40 * 0.0001)
+        task.cancel()
+        done, _ = await asyncio.wait([task], timeout=30)
+        assert done, f"the cancellation after {moment % 40 * 0.1:.1f} ms was lost"
+
+
 async def test_a_cancelled_task_leaves_nothing_behind(store: Store) -> None:
     async def work(tx: Transaction) -> None:
         await tx.execute(INSERT_CLIENT, id="acme")
