@@ -6,7 +6,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.settings import CHECKOUT
+from lab.settings import CHECKOUT, LabSettings
 
 SAMPLES = CHECKOUT / "lab" / "samples"
 
@@ -45,15 +45,18 @@ def parse(argv: list[str] | None, description: str) -> Options:
     )
     parser.add_argument("--keep", action="store_true", help="leave the fleet up afterwards")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too")
-    parser.add_argument("--name", default="demo", help="the lab's name (default demo)")
+    parser.add_argument("--name", default="demo", help="the lab's name: 1 to 12 of a-z, 0-9")
     given = parser.parse_args(argv)
     if not given.input.exists():
         parser.error(f"--input {given.input}: there is nothing")
+    try:
+        LabSettings(name=given.name, nodes=given.nodes)
+    except ValueError as error:
+        parser.error(str(error))
     return Options(**vars(given))
 
 
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: must be 1 or more")
-    return number
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: a whole number of 1 or more is needed")
+    return int(text)
