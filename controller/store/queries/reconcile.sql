@@ -24,10 +24,14 @@ ORDER BY e.id COLLATE "C"
 SELECT node_id FROM lease WHERE node_id = ANY(%(node_ids)s) ORDER BY node_id FOR UPDATE
 
 -- assign --
--- Gives free egresses to nodes (arrays of equal length); gives those it did.
+-- Gives free egresses to nodes (arrays of equal length); gives those it did. A node that was closed
+-- since the plan was made gets nothing: the row lock waits for whoever is closing it.
 INSERT INTO assignment (egress_id, node_id)
 SELECT t.egress_id, t.node_id
 FROM unnest(%(egress_ids)s::text[], %(node_ids)s::text[]) AS t (egress_id, node_id)
+JOIN node AS n ON n.id = t.node_id
+WHERE NOT n.cordoned AND NOT n.decommissioned
+FOR SHARE OF n
 ON CONFLICT (egress_id) DO NOTHING
 RETURNING egress_id, node_id
 

@@ -8,7 +8,7 @@ import pytest
 
 from controller.keys.sealing import open_sealer
 from controller.loops.reconcile import Reconciler
-from controller.store import Store
+from controller.store import Store, queries
 from tests.controller.small_fleet import apply, small_inventory, sql
 
 
@@ -55,6 +55,22 @@ class Scene:
 async def scene(store: Store, tmp_path: Path) -> Scene:
     await apply(store, open_sealer(tmp_path), small_inventory(nodes=2))
     return Scene(store)
+
+
+@pytest.mark.parametrize("closed", ["cordoned", "decommissioned"])
+async def test_a_node_closed_after_the_plan_was_made_gets_nothing(
+    scene: Scene, closed: str
+) -> None:
+    await scene.store.execute(sql(f"UPDATE node SET {closed} = true WHERE id = 'n1'"))
+    egress_ids = [
+        row["id"] for row in await scene.store.fetch_all(sql("SELECT id FROM egress ORDER BY id"))
+    ]
+    assigned = await scene.store.fetch_all(
+        queries.load("reconcile")["assign"],
+        egress_ids=egress_ids[:2],
+        node_ids=["n1", "n2"],
+    )
+    assert [(row["egress_id"], row["node_id"]) for row in assigned] == [(egress_ids[1], "n2")]
 
 
 async def test_new_nodes_get_their_share_before_they_connect(scene: Scene) -> None:
