@@ -6,6 +6,7 @@ started here is noted and taken away at the end, or by the next run after a cras
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import subprocess
 import time
@@ -34,6 +35,13 @@ class Ground:
         self.namespace = Namespace(name, self.traces, self.directory / "log")
 
     def __enter__(self) -> Ground:
+        self.directory.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = self.directory.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise BenchError("another measurement is running; wait for its end") from None
         self.clear()
         self.directory.mkdir(parents=True)
         # A path for daemons that run as another user.
@@ -46,7 +54,7 @@ class Ground:
             self.namespace.run(["ip", "route", "add", "local", "198.18.0.0/15", "dev", "lo"])
             self.namespace.add_addresses([f"{a}/32" for a in (RECEIVER, *PROXIES)], "lo")
         except BaseException:
-            self.clear()
+            self.__exit__(None, None, None)
             raise
         return self
 
@@ -56,7 +64,10 @@ class Ground:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.clear()
+        try:
+            self.clear()
+        finally:
+            self._lock.close()
 
     def clear(self) -> None:
         """Take everything away; nothing there: nothing."""

@@ -19,13 +19,14 @@ from node_agent.gateway.admission import Admitted, Probe, Refusal, Rules, admit
 from node_agent.gateway.config import GatewayConfig
 from node_agent.gateway.deadman import Deadman
 from node_agent.gateway.farewell import Farewell
+from node_agent.gateway.flow import Fence
 from node_agent.gateway.lease import Lease
 from node_agent.gateway.loop import Loop, Timer
 from node_agent.gateway.original_dst import original_destination
 from node_agent.gateway.passage import Outside, Passage
 from node_agent.gateway.probe_session import ProbeSession
 from node_agent.gateway.proxy_manners import ProxyManners
-from node_agent.gateway.pump import Fence, Pump
+from node_agent.gateway.pump import Pump
 from node_agent.gateway.resolver import Resolver
 from node_agent.gateway.tally import Tally
 

@@ -22,9 +22,9 @@ import structlog
 
 from node_agent.gateway import systemd
 from node_agent.gateway.errors import HandoverError
+from node_agent.gateway.flow import Flow
 from node_agent.gateway.gate import Gate
 from node_agent.gateway.handover_state import Carried, Side, State, decode, encode
-from node_agent.gateway.pump import Flow
 
 log = structlog.get_logger(__name__)
 

@@ -1,8 +1,9 @@
 """The event loop: epoll(7), timers and signals, and nothing between a socket and its handler.
 
-Own and not asyncio's, for three reasons: a restart hands sockets and undelivered octets over to the
-next process, so nobody else may hold any; the lease is checked right before each send; and an
-octet costs two system calls and little Python (docs/decisions has the measurement).
+Own and not asyncio's, for two reasons: a restart hands sockets and undelivered octets over to the
+next process, so nobody else may hold any; and the lease is checked right before each send. uvloop
+with bare protocols, which does neither, was measured beside it: 30 instead of 33 µs of processor
+for a round trip, 320 instead of 410 µs for a connection, below 1 % of what a message costs.
 
 Descriptors are watched edge-triggered for reading and writing at once, so interest never changes:
 a handler reads until EAGAIN (or a short read) and writes until EAGAIN (or a short write).
