@@ -61,7 +61,9 @@ def watch(fleet: Fleet, total: int, console: Console) -> None:
                 live.update(_screen(summary, fleet.nodes(), total, rate.add(now, done)))
             elif now - last_line > _LINE_EVERY_S:
                 last_line = now
-                console.print(f"  {done:,} of {total:,} final; {dict(summary.messages)}")
+                states = sorted(summary.messages.items(), key=lambda item: -item[1])
+                words = ", ".join(f"{count:,} {state}" for state, count in states)
+                console.print(f"  {done:,} of {total:,} final: {words}", soft_wrap=True)
             if done >= total:
                 return
             seen = str(sorted(summary.messages.items())) + str(summary.messages_deferred)
