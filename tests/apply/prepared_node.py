@@ -19,6 +19,7 @@ from lab.node import Node
 from node_agent.local.apply_client import apply_blocking
 from node_agent.local.gateway_blocking import BlockingGatewayClient
 from provisioning.wheelhouse import Bundle
+from tests.apply.specs import good_spec
 
 UNITS = Path(__file__).parents[2] / "provisioning" / "units"
 PACKAGES = "postfix postfix-lmdb opendkim nftables logrotate openssl python3-venv"
@@ -97,6 +98,17 @@ class PreparedNode:
     def apply(self, spec: spec_pb2.NodeSpec) -> local_pb2.ApplyReply:
         """Ask postfleet-apply for this spec."""
         return self.ask(local_pb2.ApplyRequest(spec=spec))
+
+    def run_good_spec(self) -> int:
+        """Have it run good_spec() under the generation it has (1 for none); return that."""
+        if "current" in self.run("ls /etc/postfleet"):
+            egresses = self.run("cat /etc/postfleet/gateway/egresses.json")
+            generation = int(json.loads(egresses)["generation"])
+        else:
+            generation = 1
+        reply = self.apply(good_spec(generation))
+        assert (reply.stage, reply.error, reply.running_generation) == ("", "", generation)
+        return generation
 
     def ask(self, request: local_pb2.ApplyRequest) -> local_pb2.ApplyReply:
         """Ask postfleet-apply for anything."""

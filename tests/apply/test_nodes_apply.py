@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from postfleet.v1 import spec_pb2
 
@@ -18,11 +16,7 @@ TEMPLATES = "/opt/postfleet/current/lib/python3*/site-packages/templates/postfix
 @pytest.fixture
 def generation(node: PreparedNode) -> int:
     """Runs a good spec on the node; its generation. The next one is free."""
-    running = node.run("cat /etc/postfleet/gateway/egresses.json 2>/dev/null || echo '{}'")
-    number = max(1, json.loads(running).get("generation", 0))
-    reply = node.apply(good_spec(number))
-    assert (reply.stage, reply.error, reply.running_generation) == ("", "", number)
-    return int(number)
+    return node.run_good_spec()
 
 
 def test_a_good_spec_runs_and_each_transport_was_probed(

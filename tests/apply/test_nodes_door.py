@@ -38,8 +38,7 @@ ip -6 route get 2001:db8::25
 @pytest.fixture
 def node(node: PreparedNode) -> PreparedNode:
     """A node that runs a generation and has a way out for IPv6, too."""
-    if "current" not in node.run("ls /etc/postfleet"):
-        assert node.apply(good_spec()).stage == ""
+    node.run_good_spec()
     node.run(_IPV6)
     return node
 
@@ -104,7 +103,6 @@ def test_sendmail_is_of_no_use(node: PreparedNode) -> None:
 def test_what_debians_firewall_service_flushes_is_there_again(
     verb: str, node: PreparedNode
 ) -> None:
-    assert node.apply(good_spec(10**6)).stage == ""
     if verb == "start":
         node.run("systemctl stop nftables; systemctl start postfleet-net")
     else:
@@ -117,7 +115,6 @@ def test_what_debians_firewall_service_flushes_is_there_again(
 
 
 def test_without_the_rules_postfix_does_not_run(node: PreparedNode) -> None:
-    assert node.apply(good_spec(10**6)).stage == ""
     node.run("systemctl start nftables; systemctl stop nftables")
     assert "postfleet" not in node.run("nft list tables")
     eventually(
@@ -126,7 +123,7 @@ def test_without_the_rules_postfix_does_not_run(node: PreparedNode) -> None:
         ),
         lambda: "Postfix still runs without the rules",
     )
-    assert node.apply(good_spec(10**6)).stage == ""
+    node.run_good_spec()
     assert "postfleet" in node.run("nft list tables")
     assert node.run("pgrep -x master")
 
@@ -134,10 +131,10 @@ def test_without_the_rules_postfix_does_not_run(node: PreparedNode) -> None:
 def test_rules_that_somebody_flushed_are_back_after_a_probe_failed_for_it(
     node: PreparedNode,
 ) -> None:
-    assert node.apply(good_spec(10**6)).stage == ""
+    generation = node.run_good_spec()
     node.run("nft flush ruleset")
-    spec = good_spec(10**6)
+    spec = good_spec(generation)
     spec.mail.queue_lifetime_s -= 1
     reply = node.apply(spec)
-    assert (reply.stage, reply.running_generation) == ("probe", 10**6)
+    assert (reply.stage, reply.running_generation) == ("probe", generation)
     assert node.apply(spec).stage == ""

@@ -22,11 +22,7 @@ TRIED = 12
 @pytest.fixture
 def old(node: PreparedNode) -> int:
     """Runs a good spec; its generation."""
-    with node.gateway() as gateway:
-        generation = max(1, gateway.status().config_generation)
-    reply = node.apply(good_spec(generation))
-    assert (reply.stage, reply.error) == ("", "")
-    return int(generation)
+    return node.run_good_spec()
 
 
 def _wider(generation: int) -> spec_pb2.NodeSpec:
