@@ -225,7 +225,10 @@ def test_a_connection_that_comes_to_be_after_the_lease_is_not_used(
         asked.set()
         go_on.wait(DEADLINE_S)
         sock.sendall(b"\x05\x00\x00\x01" + bytes(6))
-        after.append(read_all(sock))
+        try:
+            after.append(read_all(sock))
+        except ConnectionResetError:  # closed with our octets unread: nothing came either
+            after.append(b"")
 
     door.to = ("127.0.0.1", 25)
     door.configure(egress(proxy=target(slow).address), connect_timeout_ms=300_000)
