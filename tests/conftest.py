@@ -11,12 +11,16 @@ from collections.abc import AsyncIterator, Callable, Iterator
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from controller.postgres import EmbeddedServer
 from controller.store import Store
 from controller.store.migrate import migrate
+
+# `./run test quick` takes this one; a test that names its own number of examples keeps it.
+settings.register_profile("quick", max_examples=25)
 
 _TEMPLATE = "fleet_template"
 _numbers = itertools.count(1)

@@ -11,9 +11,16 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from node_agent.gateway import proxy_manners
 from tests.gateway.door import DEADLINE_S, Door, Target, egress, eventually, read_all
 
 pytestmark = pytest.mark.usefixtures("any_port")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most proxies of these tests lose pipelined octets: waiting for that is not what they test."""
+    monkeypatch.setattr(proxy_manners, "_PATIENCE_S", 0.3)
 
 
 def free_port() -> int:

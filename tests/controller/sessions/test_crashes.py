@@ -22,6 +22,8 @@ from tests.controller.sessions.scene import running, states, submit, until
 from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.small_fleet import apply, enrol, small_inventory, sql
 
+pytestmark = pytest.mark.postgres
+
 
 @pytest.fixture
 async def fleet_ca(store: Store, tmp_path: Path) -> FleetCa:
