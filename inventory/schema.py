@@ -168,6 +168,8 @@ class Client(Strict):
         Allowed("a mail address"),
     ]
     """The address in the same header (List-Unsubscribe)."""
+    priority: Annotated[Count, Field(ge=0, le=100)] = 0
+    """Whose egresses are placed first when the nodes have no room for all: a higher one."""
 
 
 class Mailbox(Strict):

@@ -33,6 +33,7 @@ class ClientRow:
     name: str
     unsubscribe_url: str
     unsubscribe_mailto: str
+    priority: int = 0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,11 @@ def wanted_rows(inventory: Inventory, secrets: Mapping[str, str]) -> FleetRows:
         fleet=SettingsRow(inventory.fleet.model_dump(mode="json")),
         clients={
             client.id: ClientRow(
-                client.id, client.name, client.unsubscribe_url, client.unsubscribe_mailto
+                client.id,
+                client.name,
+                client.unsubscribe_url,
+                client.unsubscribe_mailto,
+                client.priority,
             )
             for client in inventory.clients
         },

@@ -48,6 +48,7 @@ def build_snapshot(
                 node_id=egress["node_id"] if egress["state"] == "assigned" else None,
                 only_node=egress["only_node"],
                 region=egress["region"],
+                priority=egress["priority"],
             )
             for egress in egresses
         ),

@@ -34,7 +34,9 @@ CREATE TABLE public.client (
     unsubscribe_url text NOT NULL,
     unsubscribe_mailto text NOT NULL,
     planner_cursor text DEFAULT ''::text NOT NULL,
-    retired boolean DEFAULT false NOT NULL
+    retired boolean DEFAULT false NOT NULL,
+    priority integer DEFAULT 0 NOT NULL,
+    CONSTRAINT client_priority_check CHECK (((priority >= 0) AND (priority <= 100)))
 );
 
 CREATE TABLE public.dkim_key (

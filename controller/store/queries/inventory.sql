@@ -4,7 +4,8 @@ SELECT value FROM setting WHERE name = 'fleet'
 
 -- clients --
 -- Clients of the inventory, without those that left it.
-SELECT id, name, unsubscribe_url, unsubscribe_mailto FROM client WHERE NOT retired ORDER BY id
+SELECT id, name, unsubscribe_url, unsubscribe_mailto, priority
+FROM client WHERE NOT retired ORDER BY id
 
 -- domains --
 -- All domains.
@@ -72,11 +73,11 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- put_client --
 -- Adds a client, takes one back that had left, or changes one.
-INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto)
-VALUES (%(id)s, %(name)s, %(unsubscribe_url)s, %(unsubscribe_mailto)s)
+INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto, priority)
+VALUES (%(id)s, %(name)s, %(unsubscribe_url)s, %(unsubscribe_mailto)s, %(priority)s)
 ON CONFLICT (id) DO UPDATE
 SET name = excluded.name, unsubscribe_url = excluded.unsubscribe_url,
-    unsubscribe_mailto = excluded.unsubscribe_mailto, retired = false
+    unsubscribe_mailto = excluded.unsubscribe_mailto, priority = excluded.priority, retired = false
 
 -- put_domain --
 -- Adds or changes a domain.

@@ -10,9 +10,10 @@ ORDER BY n.id COLLATE "C"
 -- egresses --
 -- All egresses of the inventory with the number of their mailboxes and where they are. What left it
 -- is being given back and goes nowhere any more.
-SELECT e.id, e.client_id, e.only_node, e.region,
+SELECT e.id, e.client_id, c.priority, e.only_node, e.region,
        coalesce(m.mailboxes, 0) AS mailboxes, a.node_id, a.epoch, a.state
 FROM egress AS e
+JOIN client AS c ON c.id = e.client_id
 LEFT JOIN assignment AS a ON a.egress_id = e.id
 LEFT JOIN (SELECT egress_id, count(*) AS mailboxes FROM mailbox GROUP BY egress_id) AS m
        ON m.egress_id = e.id

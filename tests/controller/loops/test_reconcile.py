@@ -182,3 +182,22 @@ async def test_what_fits_nowhere_is_said_once_with_the_missing_capacity(
     )
     assert entry["reason"] == "3 mailboxes of capacity are missing"
     assert len(entry["evidence"]["egresses"]) == 2
+
+
+async def test_when_room_is_short_the_client_of_higher_priority_keeps_its_place(
+    store: Store, tmp_path: Path
+) -> None:
+    inventory = small_inventory(nodes=1, capacity=2)
+    (client,) = inventory.clients
+    first = client.model_copy(update={"priority": 7})
+    other = client.model_copy(update={"id": "zeta", "priority": 8})
+    inventory = inventory.model_copy(update={"clients": (first, other)})
+    await apply(store, open_sealer(tmp_path), inventory)
+    scene = Scene(store)
+    await scene.cycle()
+    assert await scene.places() == {"n1": ["px1"]}
+    # The place was not granted yet, so it is free at once.
+    await store.execute(sql("UPDATE egress SET client_id = 'zeta' WHERE id = 'px4'"))
+    await scene.cycle()
+    await scene.cycle()
+    assert await scene.places() == {"n1": ["px4"]}

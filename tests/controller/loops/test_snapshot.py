@@ -39,9 +39,10 @@ def test_the_state_of_a_node(row: dict[str, object], awaited: list[str], state: 
 def test_an_egress_that_is_being_released_has_no_node() -> None:
     egress = {
         "id": "e", "client_id": "c", "mailboxes": 8, "node_id": "n1", "only_node": None,
-        "region": None, "state": "releasing",
+        "region": None, "priority": 3, "state": "releasing",
     }  # fmt: skip
     (seen,) = build_snapshot([], [egress], []).egresses
     assert seen.node_id is None
+    assert seen.priority == 3
     (seen,) = build_snapshot([], [egress | {"state": "assigned"}], []).egresses
     assert seen.node_id == "n1"
