@@ -23,6 +23,8 @@ Limit = Annotated[
     int, typer.Option("--limit", min=0, metavar="N", help="At most so many rows; 0: all")
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing")]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; for the audit log")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask")]
 NodeId = Annotated[
     str, typer.Argument(metavar="NODE", help="Id of a node", autocompletion=complete_node)
 ]

@@ -18,7 +18,7 @@ class CurrentFleet:
 
     def __init__(self) -> None:
         self.fleet: Fleet | None = None
-        self.timing = _timing(LeaseSettings())
+        self.timing = timing_of(None)
 
     @property
     def horizon_s(self) -> int:
@@ -30,9 +30,11 @@ class CurrentFleet:
         async with store.transaction() as tx:
             fleet = await read_fleet(tx)
         if fleet is not None:
-            self.timing = _timing(fleet.lease)
+            self.timing = timing_of(fleet)
         self.fleet = fleet
 
 
-def _timing(lease: LeaseSettings) -> LeaseTiming:
+def timing_of(fleet: Fleet | None) -> LeaseTiming:
+    """How leases are timed; the schema's defaults where there is no inventory."""
+    lease = fleet.lease if fleet else LeaseSettings()
     return LeaseTiming(ttl_s=lease.ttl_s, margin_s=lease.margin_s, heartbeat_s=lease.heartbeat_s)

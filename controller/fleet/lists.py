@@ -35,6 +35,8 @@ def _node_state(row: dict[str, Any]) -> str:
         return "decommissioned"
     if not row["enrolled"]:
         return "new"
+    if row["fenced"]:
+        return "fenced"
     if row["connected"]:
         return "cordoned" if row["cordoned"] else "connected"
     return "enrolled" if row["last_seen"] is None else "lost"

@@ -1,30 +1,25 @@
 """What operators order of nodes and suspensions. Each is one transaction with its audit entry.
 
-An order that finds everything as it should be changes nothing and writes no entry. With `dry_run`
-the answer is the same and the transaction is undone.
+An order that finds everything as it should be changes nothing and writes no entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from postfleet.v1 import fleet_pb2
 
 from controller.audit import write_audit
-from controller.fleet import lists
 from controller.fleet.errors import BadRequestError, NotFoundError, RefusedError
+from controller.fleet.ordering import lock_node, node_now, reason_given, run_order
 from controller.fleet.pages import clean
 from controller.keys.authority import FleetCa
 from controller.keys.enrolment import sign_node_request
 from controller.leases.watcher import fence_node
-from controller.store import Row, Store, Transaction, queries
+from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("fleet")
 _SCOPES = ("egress", "mailbox", "domain", "client")
-_MOST_REASON = 500
-T = TypeVar("T")
 
 
 async def enrol_node(
@@ -36,7 +31,7 @@ async def enrol_node(
     """
 
     async def work(tx: Transaction) -> fleet_pb2.EnrolNodeReply:
-        node = await _lock_node(tx, request.node_id)
+        node = await lock_node(tx, request.node_id)
         if node["decommissioned"]:
             raise RefusedError([
                 f"node {request.node_id} is decommissioned and gets no certificate. To use the "
@@ -50,7 +45,8 @@ async def enrol_node(
             actor=actor,
             action="enrol-node",
             subject=f"node/{request.node_id}",
-            evidence={"certificate_sha256": digest.hex()},
+            evidence={"certificate_sha256": digest.hex()}
+            | ({"was_fenced": True} if node["fenced"] else {}),
         )
         return fleet_pb2.EnrolNodeReply(
             certificate_pem=issued.certificate_pem.decode(), ca_pem=ca.pem.decode()
@@ -62,27 +58,32 @@ async def enrol_node(
 async def set_cordon(
     store: Store, request: fleet_pb2.SetNodeCordonRequest, actor: str
 ) -> fleet_pb2.Node:
-    """Closes a node for new egresses, or opens it. Raises NotFoundError, RefusedError."""
+    """Closes a node for new egresses, or opens it, a fenced one too.
+
+    Raises NotFoundError, RefusedError.
+    """
 
     async def work(tx: Transaction) -> fleet_pb2.Node:
-        node = await _lock_node(tx, request.node_id)
+        node = await lock_node(tx, request.node_id)
         if node["decommissioned"] and not request.cordoned:
             raise RefusedError([
                 f"node {request.node_id} is decommissioned and stays closed. To use the machine "
                 "again, take the node out of the inventory, apply, and add it again"
             ])  # fmt: skip
-        if node["cordoned"] != request.cordoned:
-            cordoned = request.cordoned
+        cordoned = request.cordoned
+        opens_fenced = node["fenced"] and not cordoned
+        if node["cordoned"] != cordoned or opens_fenced:
             await tx.execute(_SQL["set_cordoned"], node_id=request.node_id, cordoned=cordoned)
             await write_audit(
                 tx,
                 actor=actor,
                 action="cordon-node" if cordoned else "uncordon-node",
                 subject=f"node/{request.node_id}",
+                evidence={"was_fenced": True} if opens_fenced else {},
             )
-        return await _node(tx, request.node_id)
+        return await node_now(tx, request.node_id)
 
-    return await _run(store, work, request.dry_run)
+    return await run_order(store, work, request.dry_run)
 
 
 async def decommission(
@@ -92,10 +93,10 @@ async def decommission(
 
     Raises NotFoundError, BadRequestError.
     """
-    reason = _reason(request.reason)
+    reason = reason_given(request.reason)
 
     async def work(tx: Transaction) -> fleet_pb2.Node:
-        node = await _lock_node(tx, request.node_id)
+        node = await lock_node(tx, request.node_id)
         if not node["decommissioned"]:
             await tx.execute(_SQL["decommission"], node_id=request.node_id)
             await write_audit(
@@ -110,9 +111,9 @@ async def decommission(
             attested = f"attested to be off: {reason}" if reason else "attested to be off"
             await fence_node(tx, request.node_id, actor, attested)
             await tx.execute(_SQL["revoke_certificate"], node_id=request.node_id)
-        return await _node(tx, request.node_id)
+        return await node_now(tx, request.node_id)
 
-    return await _run(store, work, request.dry_run)
+    return await run_order(store, work, request.dry_run)
 
 
 async def set_suspension(
@@ -122,7 +123,7 @@ async def set_suspension(
     subject = clean(request.subject, "subject")
     if request.scope not in _SCOPES:
         raise BadRequestError(f"scope: {request.scope!r}; there are {', '.join(_SCOPES)}")
-    reason, until = _reason(request.reason), _until(request)
+    reason, until = reason_given(request.reason), _until(request)
     if request.suspended and not reason:
         raise BadRequestError("reason: a suspension needs one; it is what others will read")
 
@@ -152,7 +153,7 @@ async def set_suspension(
             ],
         )
 
-    return await _run(store, work, request.dry_run)
+    return await run_order(store, work, request.dry_run)
 
 
 def _until(request: fleet_pb2.SetSuspensionRequest) -> datetime | None:
@@ -165,40 +166,3 @@ def _until(request: fleet_pb2.SetSuspensionRequest) -> datetime | None:
     if until <= datetime.now(UTC):
         raise BadRequestError(f"until: {until.isoformat()} is not in the future")
     return until
-
-
-def _reason(text: str) -> str:
-    if len(text) > _MOST_REASON or not text.isprintable():
-        raise BadRequestError(f"reason: one line of at most {_MOST_REASON} characters")
-    return text
-
-
-class _UndoError(Exception):
-    """Carries a dry run's answer out of the transaction that it undoes."""
-
-    def __init__(self, answer: object) -> None:
-        super().__init__("dry run")
-        self.answer = answer
-
-
-async def _run(store: Store, work: Callable[[Transaction], Awaitable[T]], dry_run: bool) -> T:
-    async def undone(tx: Transaction) -> T:
-        raise _UndoError(await work(tx))
-
-    try:
-        return await store.run(undone if dry_run else work)
-    except _UndoError as undo:
-        return undo.answer  # type: ignore[return-value]
-
-
-async def _lock_node(tx: Transaction, node_id: str) -> Row:
-    row = await tx.fetch_optional(_SQL["lock_node"], node_id=clean(node_id, "node_id"))
-    if row is None:
-        raise NotFoundError(
-            f"there is no node {node_id!r} in the fleet; `postfleet node list` shows them"
-        )
-    return row
-
-
-async def _node(tx: Transaction, node_id: str) -> fleet_pb2.Node:
-    return (await lists.nodes(tx, fleet_pb2.ListRequest(id=node_id))).nodes[0]

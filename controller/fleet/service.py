@@ -18,7 +18,7 @@ import structlog
 from grpc import aio
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
-from controller.fleet import history, lists, orders
+from controller.fleet import fencing, history, lists, orders
 from controller.fleet.apply import apply_inventory, plan_inventory
 from controller.fleet.plan import Plan
 from controller.fleet.rows import FleetRows
@@ -157,6 +157,12 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.SetNodeCordonRequest, context: Context
     ) -> fleet_pb2.Node:
         return await orders.set_cordon(self._store, request, _actor(context))
+
+    @_answering
+    async def FenceNode(
+        self, request: fleet_pb2.FenceNodeRequest, context: Context
+    ) -> fleet_pb2.FenceNodeReply:
+        return await fencing.fence(self._store, request, _actor(context))
 
     @_answering
     async def DecommissionNode(

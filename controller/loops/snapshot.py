@@ -22,7 +22,7 @@ def node_state(node: Row, awaited: Collection[str]) -> NodeState:
     absent = not node["held"] and not (is_new(node) and node["id"] in awaited)
     if node["decommissioned"] or absent:
         return NodeState.LEAVING
-    return NodeState.CORDONED if node["cordoned"] else NodeState.ACTIVE
+    return NodeState.CORDONED if node["cordoned"] or node["fenced"] else NodeState.ACTIVE
 
 
 def build_snapshot(

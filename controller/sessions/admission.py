@@ -77,6 +77,8 @@ async def _begin(tx: Transaction, session_id: str, hello: node_pb2.Hello, node: 
         await tx.execute(_SQL["forget_running"], node_id=hello.node_id)
         if hello.running_generation == node["wanted_generation"]:
             await tx.execute(_SQL["record_wanted"], node_id=hello.node_id)
+    if node["fenced"] and node["boot_id"] not in ("", hello.boot_id[:64]):
+        await _was_off(tx, hello, node["boot_id"])
     await tx.execute(
         _SQL["begin"],
         node_id=hello.node_id,
@@ -84,6 +86,18 @@ async def _begin(tx: Transaction, session_id: str, hello: node_pb2.Hello, node: 
         boot_id=hello.boot_id[:64],
         spool_id=hello.spool_id[:64],
         running_generation=hello.running_generation,
+    )
+
+
+async def _was_off(tx: Transaction, hello: node_pb2.Hello, old_boot_id: str) -> None:
+    """What an operator attested is seen to be true: the machine was off. The fence ends."""
+    await write_audit(
+        tx,
+        actor="controller/sessions",
+        action="end-fence",
+        subject=f"node/{hello.node_id}",
+        reason="it booted again since, so it was off as attested",
+        evidence={"boot_id_before": old_boot_id, "boot_id": hello.boot_id[:64]},
     )
 
 

@@ -1,4 +1,8 @@
-"""Answers heartbeats: renews the lease, then grants exactly what the node holds in its term."""
+"""Grants: what a node may use, as an answer to a heartbeat.
+
+Each heartbeat renews the lease and is granted exactly what the node holds in its term. What changes
+between two heartbeats is told as another answer to the last one.
+"""
 
 from __future__ import annotations
 
@@ -60,7 +64,19 @@ async def grant_more(store: Store, session: NodeSession) -> bool:
     return True
 
 
+def take_all_away(session: NodeSession, epoch: int) -> None:
+    """Tells a node whose term was ended, at `epoch` now, that it holds nothing: it cuts at once.
+
+    A node that is off, as was attested, does not hear it; one that is not must not go on sending
+    until its trust runs out by itself.
+    """
+    if session.answered_heartbeat is not None and session.granted_epoch < epoch:
+        seq, timing = session.answered_heartbeat
+        _put_grant(session, seq, Grant(epoch, ()), timing)
+
+
 def _put_grant(session: NodeSession, seq: int, grant: Grant, timing: LeaseTiming) -> None:
+    session.granted_epoch = grant.epoch
     session.outbox.put(
         node_pb2.ControllerMessage(
             lease_grant=node_pb2.LeaseGrant(

@@ -17,7 +17,7 @@ from postfleet.v1 import node_pb2
 from controller.keys.errors import KeysError
 from controller.keys.sealing import Sealer
 from controller.sessions.errors import SessionRefused, SessionSuperseded
-from controller.sessions.heartbeats import grant_more
+from controller.sessions.heartbeats import grant_more, take_all_away
 from controller.sessions.registry import Registry
 from controller.sessions.releases import ask_back
 from controller.sessions.session import NodeSession
@@ -97,6 +97,8 @@ class Pusher:
         if row["session_id"] != session.session_id:
             session.end(SessionSuperseded(f"a newer session of node {session.node_id} began"))
             return True
+        if not row["held"]:
+            take_all_away(session, row["epoch"])
         if row["ungranted"]:
             await grant_more(self._store, session)
         if row["releasing"]:

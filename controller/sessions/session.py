@@ -41,6 +41,8 @@ class NodeSession:
     outstanding: dict[str, int] = field(default_factory=dict)
     outstanding_octets: int = 0
     spooled: int = 0
+    # The term of the last grant that was put on its way; 0: none was.
+    granted_epoch: int = 0
     # The last heartbeat that was answered with a grant, and the durations it was given.
     answered_heartbeat: tuple[int, LeaseTiming] | None = None
     # Monotonic seconds: no dispatch before, because the node asked for a pause.

@@ -194,7 +194,8 @@ CREATE TABLE public.node (
     deferred bigint DEFAULT 0 NOT NULL,
     wanted_generation bigint DEFAULT 1 NOT NULL,
     disk_free_bytes bigint DEFAULT 0 NOT NULL,
-    open_connections integer DEFAULT 0 NOT NULL
+    open_connections integer DEFAULT 0 NOT NULL,
+    fenced boolean DEFAULT false NOT NULL
 );
 
 CREATE TABLE public.probe (

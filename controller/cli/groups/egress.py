@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.command import Session, add
-from controller.cli.options import DryRun, EgressId, Filter, Limit, OfClient, OnNode
+from controller.cli.options import DryRun, EgressId, Filter, Limit, OfClient, OnNode, Reason
 
 group = typer.Typer(help="Exit identities: proxies and addresses.", no_args_is_help=True)
 
@@ -138,9 +138,7 @@ def suspend(
 def release(
     session: Session,
     egress: EgressId,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why; for the audit log")
-    ] = "",
+    reason: Reason = "",
     dry_run: DryRun = False,
 ) -> None:
     """Lift an operator's suspension. One made by a failing probe ends with the next good one."""

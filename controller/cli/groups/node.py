@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.command import Session, add
-from controller.cli.options import DryRun, Filter, Limit, NodeId, OfClient
+from controller.cli.options import DryRun, Filter, Limit, NodeId, OfClient, Reason, Yes
 
 group = typer.Typer(help="The machines that send.", no_args_is_help=True)
 
@@ -93,6 +93,7 @@ def _print_node(node: Any) -> None:
             ("spec error", node.spec_error),
             ("lease", f"term {node.epoch}" if node.lease_valid else "none"),
             ("cordoned", "yes" if node.cordoned else ""),
+            ("fenced", "yes, until it boots, is enrolled or uncordoned" if node.fenced else ""),
             ("mail", f"{node.spooled} spooled, {node.queued} queued, {node.deferred} deferred"),
             ("seen", ago(node, "last_seen")),
             ("agent", node.agent_version),
@@ -123,7 +124,7 @@ def cordon(session: Session, node: NodeId, dry_run: DryRun = False) -> None:
 
 @add(group, "uncordon", examples=("postfleet node uncordon n3",))
 def uncordon(session: Session, node: NodeId, dry_run: DryRun = False) -> None:
-    """Open a cordoned node for egresses again."""
+    """Open a cordoned or fenced node for egresses again."""
     _set_cordon(session, node, False, dry_run)
 
 
@@ -137,7 +138,29 @@ def _set_cordon(session: Session, node: str, cordoned: bool, dry_run: bool) -> N
         request = fleet_pb2.SetNodeCordonRequest(node_id=node, cordoned=cordoned, dry_run=dry_run)
         after = connection.ask("SetNodeCordon", request)
     word = "cordoned" if cordoned else "open for egresses"
-    _report(session, after, before.cordoned != after.cordoned, dry_run, f"{node} is {word}")
+    changed = (before.cordoned, before.fenced) != (after.cordoned, after.fenced)
+    _report(session, after, changed, dry_run, f"{node} is {word}")
+
+
+@add(
+    group,
+    "fence",
+    examples=(
+        "postfleet node fence n3 --dry-run",
+        "postfleet node fence n3 --reason 'power is off, says the provider'",
+    ),
+)
+def fence(
+    session: Session, node: NodeId, reason: Reason = "", yes: Yes = False, dry_run: DryRun = False
+) -> None:
+    """End a node's term at once: you attest that it is off, or cut from its proxies.
+
+    Shows what is at stake and asks. Its egresses go to other nodes within seconds. It gets none
+    until it has booted again, is enrolled again, or is uncordoned. Its mail waits for it.
+    """
+    from controller.cli import fencing
+
+    fencing.fence(session, node, reason, yes, dry_run)
 
 
 @add(
@@ -157,9 +180,7 @@ def decommission(
             "--fenced", help="You attest that the machine is off for good: nothing is awaited of it"
         ),
     ] = False,
-    reason: Annotated[
-        str, typer.Option("--reason", metavar="TEXT", help="Why; for the audit log")
-    ] = "",
+    reason: Reason = "",
     dry_run: DryRun = False,
 ) -> None:
     """Take a node out of service: it gives every egress back, and gets none any more.

@@ -23,7 +23,7 @@ FROM message GROUP BY state
 -- A page of nodes with what they hold.
 SELECT n.id, host(n.address) AS address, n.capacity, n.failure_domain, n.wanted_generation,
        n.running_generation, n.spec_error, n.spooled, n.queued, n.deferred, n.last_seen,
-       n.agent_version, n.cordoned, n.decommissioned, n.connected,
+       n.agent_version, n.cordoned, n.decommissioned, n.fenced, n.connected,
        n.certificate_sha256 IS NOT NULL AS enrolled,
        coalesce(l.epoch, 0) AS epoch, coalesce(l.held, false) AS lease_valid,
        held.egresses, held.mailboxes
@@ -188,11 +188,11 @@ ORDER BY e.public_ip
 
 -- lock_node --
 -- A node as it stands, held until the end of the transaction.
-SELECT id, cordoned, decommissioned FROM node WHERE id = %(node_id)s FOR UPDATE
+SELECT id, cordoned, decommissioned, fenced FROM node WHERE id = %(node_id)s FOR UPDATE
 
 -- set_cordoned --
--- Closes or opens a node for new egresses.
-UPDATE node SET cordoned = %(cordoned)s WHERE id = %(node_id)s
+-- Closes or opens a node for new egresses; what opens it ends its fence too.
+UPDATE node SET cordoned = %(cordoned)s, fenced = fenced AND %(cordoned)s WHERE id = %(node_id)s
 
 -- decommission --
 -- Takes a node out of service: placement asks everything back.
@@ -203,8 +203,9 @@ UPDATE node SET decommissioned = true, cordoned = true WHERE id = %(node_id)s
 UPDATE node SET certificate_sha256 = NULL WHERE id = %(node_id)s
 
 -- enrol --
--- From now on this certificate speaks for the node and no other.
-UPDATE node SET certificate_sha256 = %(certificate_sha256)s, enrolled_at = now()
+-- From now on this certificate speaks for the node and no other. A fence was for the machine that
+-- had the earlier one.
+UPDATE node SET certificate_sha256 = %(certificate_sha256)s, enrolled_at = now(), fenced = false
 WHERE id = %(node_id)s
 
 -- subject_exists --

@@ -1,6 +1,6 @@
 -- nodes --
 -- All nodes with their leases.
-SELECT n.id, n.capacity, n.failure_domain, n.region, n.cordoned, n.decommissioned,
+SELECT n.id, n.capacity, n.failure_domain, n.region, n.cordoned, n.decommissioned, n.fenced,
        n.certificate_sha256 IS NOT NULL AS enrolled,
        coalesce(l.held, false) AS held, coalesce(l.epoch, 1) AS epoch,
        coalesce(l.renewals, 0) AS renewals
@@ -31,7 +31,7 @@ INSERT INTO assignment (egress_id, node_id)
 SELECT t.egress_id, t.node_id
 FROM unnest(%(egress_ids)s::text[], %(node_ids)s::text[]) AS t (egress_id, node_id)
 JOIN node AS n ON n.id = t.node_id
-WHERE NOT n.cordoned AND NOT n.decommissioned
+WHERE NOT n.cordoned AND NOT n.decommissioned AND NOT n.fenced
 FOR SHARE OF n
 ON CONFLICT (egress_id) DO NOTHING
 RETURNING egress_id, node_id

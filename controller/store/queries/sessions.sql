@@ -1,16 +1,17 @@
 -- node_for_hello --
 -- What is known of a node that says hello; locks its row.
-SELECT certificate_sha256, spool_id, running_generation, wanted_generation
+SELECT certificate_sha256, spool_id, running_generation, wanted_generation, boot_id, fenced
 FROM node WHERE id = %(node_id)s FOR UPDATE
 
 -- begin --
--- The node is connected. A node that runs a later generation than is wanted (the database was
+-- The node is connected. A fence ends where it has booted since. A node that runs a later generation than is wanted (the database was
 -- restored from a backup) is given a still later one.
 UPDATE node
 SET connected = true, last_seen = now(), agent_version = %(agent_version)s,
     boot_id = %(boot_id)s, spool_id = %(spool_id)s, running_generation = %(running_generation)s,
     wanted_generation = CASE WHEN wanted_generation < %(running_generation)s
-                             THEN %(running_generation)s + 1 ELSE wanted_generation END
+                             THEN %(running_generation)s + 1 ELSE wanted_generation END,
+    fenced = fenced AND boot_id IN ('', %(boot_id)s)
 WHERE id = %(node_id)s
 
 -- end --
@@ -51,7 +52,7 @@ WHERE a.node_id = %(node_id)s
 
 -- watch --
 -- What may have changed for the nodes that this controller talks to.
-SELECT n.id AS node_id, n.wanted_generation, n.certificate_sha256, l.session_id, l.epoch,
+SELECT n.id AS node_id, n.wanted_generation, n.certificate_sha256, l.session_id, l.epoch, l.held,
        coalesce((SELECT array_agg(a.egress_id ORDER BY a.egress_id COLLATE "C") FROM assignment AS a
                  WHERE a.node_id = n.id AND a.state = 'releasing' AND a.epoch = l.epoch),
                 '{}') AS releasing,

@@ -289,12 +289,13 @@ class Node(_message.Message):
     LAST_SEEN_FIELD_NUMBER: _builtins.int
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
     CORDONED_FIELD_NUMBER: _builtins.int
+    FENCED_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     address: _builtins.str
     capacity: _builtins.int
     failure_domain: _builtins.str
     state: _builtins.str
-    """new, enrolled, connected, lost, cordoned, decommissioned"""
+    """new, enrolled, connected, lost, cordoned, fenced, decommissioned"""
     wanted_generation: _builtins.int
     running_generation: _builtins.int
     spec_error: _builtins.str
@@ -308,6 +309,8 @@ class Node(_message.Message):
     deferred: _builtins.int
     agent_version: _builtins.str
     cordoned: _builtins.bool
+    fenced: _builtins.bool
+    """An operator attested that it is off or cut; see FenceNode."""
     @_builtins.property
     def last_seen(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -331,10 +334,11 @@ class Node(_message.Message):
         last_seen: _timestamp_pb2.Timestamp | None = ...,
         agent_version: _builtins.str = ...,
         cordoned: _builtins.bool = ...,
+        fenced: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_seen", b"last_seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent_version", b"agent_version", "capacity", b"capacity", "cordoned", b"cordoned", "deferred", b"deferred", "egresses", b"egresses", "epoch", b"epoch", "failure_domain", b"failure_domain", "id", b"id", "last_seen", b"last_seen", "lease_valid", b"lease_valid", "mailboxes", b"mailboxes", "queued", b"queued", "running_generation", b"running_generation", "spec_error", b"spec_error", "spooled", b"spooled", "state", b"state", "wanted_generation", b"wanted_generation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent_version", b"agent_version", "capacity", b"capacity", "cordoned", b"cordoned", "deferred", b"deferred", "egresses", b"egresses", "epoch", b"epoch", "failure_domain", b"failure_domain", "fenced", b"fenced", "id", b"id", "last_seen", b"last_seen", "lease_valid", b"lease_valid", "mailboxes", b"mailboxes", "queued", b"queued", "running_generation", b"running_generation", "spec_error", b"spec_error", "spooled", b"spooled", "state", b"state", "wanted_generation", b"wanted_generation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1008,6 +1012,149 @@ class SetNodeCordonRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SetNodeCordonRequest: _TypeAlias = SetNodeCordonRequest  # noqa: Y015
+
+@_typing.final
+class FenceNodeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    reason: _builtins.str
+    """The operator's words; go to the audit log."""
+    dry_run: _builtins.bool
+    """Answer what would happen; change nothing."""
+    epoch: _builtins.int
+    """The term that the operator was shown: where another one has begun since, nothing changes
+    (ABORTED). 0: whichever it is.
+    """
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        epoch: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "epoch", b"epoch", "node_id", b"node_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FenceNodeRequest: _TypeAlias = FenceNodeRequest  # noqa: Y015
+
+@_typing.final
+class FenceNodeReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    NODE_FIELD_NUMBER: _builtins.int
+    AT_STAKE_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """False: it was fenced and held nothing."""
+    @_builtins.property
+    def node(self) -> Global___Node:
+        """As it is afterwards."""
+
+    @_builtins.property
+    def at_stake(self) -> Global___NodeStake:
+        """As it was before."""
+
+    def __init__(
+        self,
+        *,
+        changed: _builtins.bool = ...,
+        node: Global___Node | None = ...,
+        at_stake: Global___NodeStake | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_stake", b"at_stake", "node", b"node"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_stake", b"at_stake", "changed", b"changed", "node", b"node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FenceNodeReply: _TypeAlias = FenceNodeReply  # noqa: Y015
+
+@_typing.final
+class NodeStake(_message.Message):
+    """What is on a node, and whether it gives signs of life."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MessagesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LIFE_FIELD_NUMBER: _builtins.int
+    LAST_SEEN_FIELD_NUMBER: _builtins.int
+    CONNECTED_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    LEASE_VALID_FIELD_NUMBER: _builtins.int
+    EGRESSES_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    CLIENTS_FIELD_NUMBER: _builtins.int
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    MESSAGES_DEFERRED_FIELD_NUMBER: _builtins.int
+    life: _builtins.str
+    """alive: it spoke within the last heartbeats; unclear: within a lease's time, or its stream is
+    open; silent
+    """
+    connected: _builtins.bool
+    """Its stream is open."""
+    epoch: _builtins.int
+    lease_valid: _builtins.bool
+    egresses: _builtins.int
+    mailboxes: _builtins.int
+    messages_deferred: _builtins.int
+    """Those of them that were tried at least once."""
+    @_builtins.property
+    def last_seen(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def clients(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def messages(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Messages that only this node can report on, by state (dispatched, queued)."""
+
+    def __init__(
+        self,
+        *,
+        life: _builtins.str = ...,
+        last_seen: _timestamp_pb2.Timestamp | None = ...,
+        connected: _builtins.bool = ...,
+        epoch: _builtins.int = ...,
+        lease_valid: _builtins.bool = ...,
+        egresses: _builtins.int = ...,
+        mailboxes: _builtins.int = ...,
+        clients: _abc.Iterable[_builtins.str] | None = ...,
+        messages: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        messages_deferred: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["last_seen", b"last_seen"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "connected", b"connected", "egresses", b"egresses", "epoch", b"epoch", "last_seen", b"last_seen", "lease_valid", b"lease_valid", "life", b"life", "mailboxes", b"mailboxes", "messages", b"messages", "messages_deferred", b"messages_deferred"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeStake: _TypeAlias = NodeStake  # noqa: Y015
 
 @_typing.final
 class DecommissionNodeRequest(_message.Message):

@@ -99,6 +99,11 @@ class FleetServiceStub:
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.SetNodeCordonRequest.SerializeToString,
                 response_deserializer=postfleet_dot_v1_dot_fleet__pb2.Node.FromString,
                 _registered_method=True)
+        self.FenceNode = channel.unary_unary(
+                '/postfleet.v1.FleetService/FenceNode',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeReply.FromString,
+                _registered_method=True)
         self.DecommissionNode = channel.unary_unary(
                 '/postfleet.v1.FleetService/DecommissionNode',
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.DecommissionNodeRequest.SerializeToString,
@@ -198,6 +203,15 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def FenceNode(self, request, context):
+        """Ends the node's term at once, on the operator's word that the machine is off or cut: its
+        egresses go to other nodes without waiting for it. It gets none until it has booted again, has
+        a new certificate, or is uncordoned.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecommissionNode(self, request, context):
         """Gives every egress of the node back, in order, and takes it out of service.
         """
@@ -278,6 +292,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.SetNodeCordon,
                     request_deserializer=postfleet_dot_v1_dot_fleet__pb2.SetNodeCordonRequest.FromString,
                     response_serializer=postfleet_dot_v1_dot_fleet__pb2.Node.SerializeToString,
+            ),
+            'FenceNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.FenceNode,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeReply.SerializeToString,
             ),
             'DecommissionNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DecommissionNode,
@@ -641,6 +660,33 @@ class FleetService:
             '/postfleet.v1.FleetService/SetNodeCordon',
             postfleet_dot_v1_dot_fleet__pb2.SetNodeCordonRequest.SerializeToString,
             postfleet_dot_v1_dot_fleet__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def FenceNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/FenceNode',
+            postfleet_dot_v1_dot_fleet__pb2.FenceNodeRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.FenceNodeReply.FromString,
             options,
             channel_credentials,
             insecure,

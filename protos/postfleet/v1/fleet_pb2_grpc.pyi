@@ -52,6 +52,11 @@ class FleetServiceStub:
     """Signs the CSR of a node that is in the inventory; revokes the node's earlier certificates."""
     SetNodeCordon: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetNodeCordonRequest, _fleet_pb2.Node]
     """No egress is assigned to a cordoned node any more; what it has stays."""
+    FenceNode: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.FenceNodeRequest, _fleet_pb2.FenceNodeReply]
+    """Ends the node's term at once, on the operator's word that the machine is off or cut: its
+    egresses go to other nodes without waiting for it. It gets none until it has booted again, has
+    a new certificate, or is uncordoned.
+    """
     DecommissionNode: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]
     """Gives every egress of the node back, in order, and takes it out of service."""
     SetSuspension: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]
@@ -78,6 +83,11 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """Signs the CSR of a node that is in the inventory; revokes the node's earlier certificates."""
     SetNodeCordon: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetNodeCordonRequest, _fleet_pb2.Node]  # type: ignore[assignment]
     """No egress is assigned to a cordoned node any more; what it has stays."""
+    FenceNode: _aio.UnaryUnaryMultiCallable[_fleet_pb2.FenceNodeRequest, _fleet_pb2.FenceNodeReply]  # type: ignore[assignment]
+    """Ends the node's term at once, on the operator's word that the machine is off or cut: its
+    egresses go to other nodes without waiting for it. It gets none until it has booted again, has
+    a new certificate, or is uncordoned.
+    """
     DecommissionNode: _aio.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]  # type: ignore[assignment]
     """Gives every egress of the node back, in order, and takes it out of service."""
     SetSuspension: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]  # type: ignore[assignment]
@@ -179,6 +189,17 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.Node, _abc.Awaitable[_fleet_pb2.Node]]:
         """No egress is assigned to a cordoned node any more; what it has stays."""
+
+    @_abc_1.abstractmethod
+    def FenceNode(
+        self,
+        request: _fleet_pb2.FenceNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.FenceNodeReply, _abc.Awaitable[_fleet_pb2.FenceNodeReply]]:
+        """Ends the node's term at once, on the operator's word that the machine is off or cut: its
+        egresses go to other nodes without waiting for it. It gets none until it has booted again, has
+        a new certificate, or is uncordoned.
+        """
 
     @_abc_1.abstractmethod
     def DecommissionNode(

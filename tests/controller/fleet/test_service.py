@@ -328,3 +328,34 @@ async def test_scheduled_mail_of_a_moved_mailbox_is_planned_anew(served: Served)
     await served.apply(small_inventory().replace(old, old.replace("px001", "px002"), 1))
     assert _rows(served, "SELECT state, egress_id FROM message") == [("accepted", None)]
     assert _rows(served, "SELECT DISTINCT used FROM ledger") == [(0,)]
+
+
+async def test_a_fence_is_for_the_term_that_the_operator_was_shown(served: Served) -> None:
+    await served.apply(small_inventory())
+    _rows(served, "INSERT INTO lease (node_id, epoch, held) VALUES ('n1', 4, true)")
+    ask = fleet_pb2.FenceNodeRequest
+    dry = await served.fleet.FenceNode(ask(node_id="n1", dry_run=True))
+    assert (dry.changed, dry.node.fenced, dry.at_stake.epoch) == (True, True, 4)
+    assert _rows(served, "SELECT epoch, held FROM lease") == [(4, True)]
+    with pytest.raises(grpc.aio.AioRpcError, match="was in term 3 when you were asked") as refused:
+        await served.fleet.FenceNode(ask(node_id="n1", epoch=3))
+    assert refused.value.code() is grpc.StatusCode.ABORTED
+    assert _rows(served, "SELECT epoch, held FROM lease") == [(4, True)]
+    done = await served.fleet.FenceNode(ask(node_id="n1", epoch=4))
+    assert (done.changed, done.node.state) == (True, "new")
+    assert not (await served.fleet.FenceNode(ask(node_id="n1"))).changed
+    entries = await _audit(served, "node/n1")
+    assert [each.action for each in entries] == ["end-term", "fence-node"]
+    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem=new_csr()))
+    assert _rows(served, "SELECT fenced FROM node WHERE id = 'n1'") == [(False,)]
+
+
+async def test_fencing_what_is_not_there_is_refused(served: Served) -> None:
+    await served.apply(small_inventory())
+    with pytest.raises(grpc.aio.AioRpcError, match="there is no node 'n9'"):
+        await served.fleet.FenceNode(fleet_pb2.FenceNodeRequest(node_id="n9"))
+    await served.fleet.DecommissionNode(fleet_pb2.DecommissionNodeRequest(node_id="n3"))
+    _rows(served, "DELETE FROM assignment")
+    with pytest.raises(grpc.aio.AioRpcError, match="nothing to fence") as refused:
+        await served.fleet.FenceNode(fleet_pb2.FenceNodeRequest(node_id="n3"))
+    assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION

@@ -11,7 +11,7 @@ from controller.placement import NodeState
 def node(**row: object) -> dict[str, object]:
     return {
         "id": "n1", "capacity": 10, "failure_domain": "a", "region": None, "cordoned": False,
-        "decommissioned": False, "held": True, "epoch": 1, "renewals": 5,
+        "decommissioned": False, "fenced": False, "held": True, "epoch": 1, "renewals": 5,
     } | row  # fmt: skip
 
 
@@ -24,6 +24,8 @@ DEAD = {"held": False, "epoch": 2}
     [
         ({}, [], NodeState.ACTIVE),
         ({"cordoned": True}, [], NodeState.CORDONED),
+        ({"fenced": True}, [], NodeState.CORDONED),
+        (DEAD | {"fenced": True}, [], NodeState.LEAVING),
         ({"decommissioned": True}, [], NodeState.LEAVING),
         ({"decommissioned": True, "cordoned": True}, [], NodeState.LEAVING),
         (DEAD, ["n1"], NodeState.LEAVING),
