@@ -122,6 +122,7 @@ async def test_a_controller_that_is_asked_to_stop_tells_its_nodes_and_exits_well
             await until(told)
 
 
+@pytest.mark.postgres
 async def test_postgresql_killed_again_and_again_is_started_again_and_nothing_is_lost(
     tmp_path: Path,
 ) -> None:
