@@ -39,6 +39,8 @@ status=0
 # shellcheck disable=SC2016
 unshare --mount --pid --fork --kill-child --propagation private -- sh -ec '
     root=$1; shift
+    # A mount point of its own, as the root of a machine is one.
+    mount --bind "$root" "$root"
     for each in dev sys; do mount --rbind "/$each" "$root/$each"; done
     mount -t proc proc "$root/proc"
     mount -t tmpfs tmpfs "$root/run"
