@@ -20,6 +20,7 @@ from controller.cli.groups import (
     mailbox,
     message,
     node,
+    shaping,
     shard,
 )
 
@@ -41,6 +42,7 @@ for _name, _group in (
     ("egress", egress),
     ("domain", domain),
     ("message", message),
+    ("shaping", shaping),
     ("audit", audit),
     ("controller", controller),
 ):
