@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
@@ -26,6 +26,7 @@ _FIRST_NAMES = (
     "umar", "vera", "willem", "xenia", "yusuf", "zoe", "anton", "bianca", "cem", "dana",
 )  # fmt: skip
 _LAST_NAMES = ("arendt", "brooks", "costa", "duran", "ekberg", "farkas", "gruber", "holm")
+_WHY_SHORT = "Short, so that what a lab receiver defers comes again while somebody watches."
 _WORDS = (
     "mail", "news", "post", "hello", "team", "office", "daily", "letters", "notes", "desk",
     "studio", "group", "works", "online", "direct", "home",
@@ -77,10 +78,16 @@ def plan(mailboxes: int) -> list[Plan]:
     return plans
 
 
-def render(nodes: int = 8, mailboxes: int = 1200, lab_index: int = 0) -> str:
+def render(
+    nodes: int = 8,
+    mailboxes: int = 1200,
+    lab_index: int = 0,
+    settings: Mapping[str, str] | None = None,
+) -> str:
     """The inventory as YAML. Raises ValueError where a number is out of range.
 
     Lab n of a machine (`lab_index`, from 0) has nodes and controller in 10.(80 + n).0.0/16.
+    `settings` are settings of the whole fleet, as YAML, beside the reference's or in their place.
     """
     if not 0 <= lab_index < _MOST_LABS:
         raise ValueError(f"lab index: {lab_index}; 0 to {_MOST_LABS - 1} are possible")
@@ -92,7 +99,7 @@ def render(nodes: int = 8, mailboxes: int = 1200, lab_index: int = 0) -> str:
     if _capacity(nodes, mailboxes, 3) > 10_000:
         raise ValueError(f"{nodes} nodes are too few for {mailboxes:,} mailboxes")
     lab_net = IPv4Address(f"10.{80 + lab_index}.0.0")
-    lines = [*_head(lab_net + 1), "clients:"]
+    lines = [*_head(lab_net + 1, settings or {}), "clients:"]
     for each in plans:
         lines += _client(each)
     lines.append("domains:")
@@ -107,18 +114,23 @@ def render(nodes: int = 8, mailboxes: int = 1200, lab_index: int = 0) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _head(controller: IPv4Address) -> Iterator[str]:
-    yield f"""\
+def _head(controller: IPv4Address, settings: Mapping[str, str]) -> Iterator[str]:
+    yield """\
 # The reference fleet, written by `python -m inventory.reference`. Do not edit: give other numbers.
 version: 1
 fleet:
   name: reference
-  allow_target_nets: [203.0.113.0/24, 198.51.100.0/24]
-  dispatch_horizon_s: 60
-  probe_interval_s: 60
-  probe_target: {controller}:7444
-  # Short, so that what a lab receiver defers comes again while somebody watches.
-  mail: {{minimal_backoff_s: 5, maximal_backoff_s: 20, queue_lifetime_s: 3600}}"""
+  allow_target_nets: [203.0.113.0/24, 198.51.100.0/24]"""
+    given = {
+        "dispatch_horizon_s": "60",
+        "probe_interval_s": "60",
+        "probe_target": f"{controller}:7444",
+        "mail": "{minimal_backoff_s: 5, maximal_backoff_s: 20, queue_lifetime_s: 3600}",
+    }
+    for name, value in (given | dict(settings)).items():
+        if name == "mail":
+            yield f"  # {_WHY_SHORT}"
+        yield f"  {name}: {value}"
 
 
 def _client(each: Plan) -> Iterator[str]:

@@ -78,7 +78,7 @@ def _demonstrate(options: Options, phases: Phases) -> int:
             _say_what_next(lab, fleet, phases.console)
     finally:
         if code != _HOLDS and lab is not None:
-            _keep_logs(lab, phases.console)
+            keep_logs(lab, phases.console)
         if not options.keep:
             with phases.phase("Take everything down"):
                 Lab.remove(options.name)
@@ -101,9 +101,9 @@ def _say_what_next(lab: Lab, fleet: Fleet, console: Console) -> None:
         console.print(f"  {line}", soft_wrap=True)
 
 
-def _keep_logs(lab: Lab, console: Console) -> None:
-    """Copies what helps to understand a failure out of the lab's folder."""
-    place = CHECKOUT / ".state" / "demo" / lab.name
+def keep_logs(lab: Lab, console: Console, of: str = "demo") -> None:
+    """Copies what helps to understand a failure out of the lab's folder, to .state/OF/NAME."""
+    place = CHECKOUT / ".state" / of / lab.name
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     for folder in ("log", "receivers", "proxies"):

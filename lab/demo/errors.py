@@ -7,3 +7,7 @@ from lab.errors import LabError
 
 class DemoError(LabError):
     """A phase did not reach its end: what was tried, what was seen, where to look."""
+
+
+class SubmissionBroken(DemoError):
+    """The submission ended before every message was answered; it may be made again as it was."""

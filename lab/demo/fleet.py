@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,20 @@ _OPTIONS = [
 ]
 
 
+def run_controller(lab: Lab, *, number: int = 0, env: Mapping[str, str] | None = None) -> Process:
+    """Starts `postfleet controller run` on the lab's host side and returns at once.
+
+    All of them share one state directory; the one with number n listens 100 n ports higher on each
+    door and has a log of its own.
+    """
+    host, state = lab.controller_address, lab.directory / "controller"
+    argv = [str(Path(sys.executable).parent / "postfleet"), "controller", "run"]
+    argv += ["--state-dir", str(state), "--listen", f"{host}:{RPC_PORT + 100 * number}"]
+    argv += ["--metrics", f"{host}:{METRICS_PORT + 100 * number}"]
+    argv += ["--probe-echo", f"{host}:{ECHO_PORT + 100 * number}"]
+    return lab.host.popen(argv, log=f"controller{number or ''}", env=env, cwd=CHECKOUT)
+
+
 class Fleet:
     """A controller and what it says. `start` runs one, `close` ends the connection to it."""
 
@@ -51,20 +65,20 @@ class Fleet:
 
         Raises DemoError with the end of its log.
         """
-        host, state = lab.controller_address, lab.directory / "controller"
-        argv = [str(Path(sys.executable).parent / "postfleet"), "controller", "run"]
-        argv += ["--state-dir", str(state), "--listen", f"{host}:{RPC_PORT}"]
-        argv += ["--metrics", f"{host}:{METRICS_PORT}", "--probe-echo", f"{host}:{ECHO_PORT}"]
-        fleet = cls(lab, lab.host.popen(argv, log="controller", cwd=CHECKOUT))
-        deadline = time.monotonic() + _START_TIMEOUT_S
-        while not fleet._answers():
-            if not fleet.process.alive or time.monotonic() > deadline:
+        fleet = cls(lab, run_controller(lab))
+        fleet.wait_answering()
+        return fleet
+
+    def wait_answering(self, timeout_s: float = _START_TIMEOUT_S) -> None:
+        """Returns when the controller answers. Raises DemoError with the end of its log."""
+        deadline = time.monotonic() + timeout_s
+        while not self.answers():
+            if not self.process.alive or time.monotonic() > deadline:
                 raise DemoError(
-                    f"the controller does not answer at {fleet.target}; it said:\n"
-                    f"{fleet.process.log_tail()}"
+                    f"the controller does not answer at {self.target}; it said:\n"
+                    f"{self.process.log_tail()}"
                 )
             time.sleep(0.2)
-        return fleet
 
     @property
     def channel(self) -> grpc.Channel:
@@ -89,6 +103,10 @@ class Fleet:
         """All nodes, ordered by id."""
         return list(self._pages("ListNodes", fleet_pb2.ListRequest, "nodes"))
 
+    def egresses(self) -> list[fleet_pb2.EgressRow]:
+        """All egresses, ordered by id."""
+        return list(self._pages("ListEgresses", fleet_pb2.ListRequest, "egresses"))
+
     def dns_records(self) -> list[Record]:
         """What must stand in the DNS for this fleet."""
         return [
@@ -112,7 +130,8 @@ class Fleet:
             for message in self._pages("ListMessages", fleet_pb2.ListMessagesRequest, "messages")
         }
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether the controller answers now."""
         if not (self.credentials / "key.pem").exists():
             return False
         try:

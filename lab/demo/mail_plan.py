@@ -25,11 +25,12 @@ PROVIDERS = {
 }
 
 
-def recipients(count: int) -> list[str]:
-    """Addresses, all different, spread over the four providers."""
+def recipients(count: int, first: int = 0) -> list[str]:
+    """Addresses numbered from `first`, all different, spread over the four providers."""
     domains = [domain for domain, _, _ in PROVIDERS.values()]
     return [
-        f"{_fate(number)}.{number:05d}@{domains[number % len(domains)]}" for number in range(count)
+        f"{_fate(number)}.{number:05d}@{domains[number % len(domains)]}"
+        for number in range(first, first + count)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Uses the operator's own tools: `postfleet fleet apply` and `fab provision`, as processes."""
+"""Uses the operator's own tools: `postfleet fleet apply` and `fab`, as processes."""
 
 from __future__ import annotations
 
@@ -55,15 +55,15 @@ def _tool(name: str) -> str:
     return str(Path(sys.executable).parent / name)
 
 
-def build_release(lab: Lab) -> Path:
+def build_release(lab: Lab, checkout: Path = CHECKOUT, name: str = "release") -> Path:
     """Builds what nodes install into the lab's own folder, so that another build of this checkout
     does not take it away meanwhile. Downloaded wheels are shared with `dist/`."""
-    house = lab.directory / "release"
+    house = lab.directory / name
     house.mkdir(exist_ok=True)
     WHEELHOUSE.mkdir(parents=True, exist_ok=True)
     _share_wheels(WHEELHOUSE, house)
     try:
-        build(house)
+        build(house, checkout)
     except ProvisioningError as error:
         raise DemoError(f"building the release: {error}") from error
     _share_wheels(house, WHEELHOUSE)
@@ -83,13 +83,25 @@ def provision(
     line: Callable[[str], None] = lambda _: None,
     release: Path | None = None,
 ) -> None:
-    """Runs `fab provision` over all nodes; `line` gets what it prints.
+    """Runs `fab provision` over all nodes; see `fab`."""
+    fab("provision", lab, fleet, inventory, line, release)
+
+
+def fab(
+    task: str,
+    lab: Lab,
+    fleet: Fleet,
+    inventory: Path,
+    line: Callable[[str], None] = lambda _: None,
+    release: Path | None = None,
+) -> None:
+    """Runs a task of `fab` over all nodes; `line` gets what it prints.
 
     `release` is what `build_release` made; without it the task builds this checkout itself. The
     output is kept in the lab's log folder. Raises DemoError with the end of it.
     """
-    log = lab.directory / "log" / "provision.log"
-    argv = [_tool("fab"), "provision", *(["--release-dir", str(release)] if release else [])]
+    log = lab.directory / "log" / f"{task}.log"
+    argv = [_tool("fab"), task, *(["--release-dir", str(release)] if release else [])]
     env = {**os.environ, **environment(lab, fleet, inventory), "PYTHONUNBUFFERED": "1"}
     lines: list[str] = []
     with (
@@ -117,6 +129,4 @@ def provision(
             raise
     if process.returncode != 0:
         end = "\n".join(lines[-_SHOWN_LINES:])
-        raise DemoError(
-            f"`fab provision` ended with {process.returncode} (all of it: {log}):\n{end}"
-        )
+        raise DemoError(f"`fab {task}` ended with {process.returncode} (all of it: {log}):\n{end}")

@@ -31,10 +31,10 @@ def parse(argv: list[str] | None, description: str) -> Options:
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--nodes", type=_count, default=8, help="nodes to boot (default 8)")
-    parser.add_argument("--mailboxes", type=_count, default=1200, help="default 1200")
+    parser.add_argument("--nodes", type=count, default=8, help="nodes to boot (default 8)")
+    parser.add_argument("--mailboxes", type=count, default=1200, help="default 1200")
     parser.add_argument(
-        "--messages", type=_count, default=0, help="how many to send (default: one per mailbox)"
+        "--messages", type=count, default=0, help="how many to send (default: one per mailbox)"
     )
     parser.add_argument(
         "--input",
@@ -56,7 +56,8 @@ def parse(argv: list[str] | None, description: str) -> Options:
     return Options(**vars(given))
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number of 1 or more."""
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text}: a whole number of 1 or more is needed")
     return int(text)

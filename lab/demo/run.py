@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from controller.cli.input import read_path
@@ -32,11 +32,16 @@ _SHARDS_TIMEOUT_S = 180.0
 _PAUSE_S = 0.5
 
 
-def boot(options: Options, phases: Phases) -> Lab:
-    """Bare nodes, proxies, DNS and receivers."""
+def boot(options: Options, phases: Phases, var_mib: int = 0) -> Lab:
+    """Bare nodes, proxies, DNS and receivers; `var_mib` as in LabSettings."""
     exits = sum(each.egresses for each in plan(options.mailboxes))
     settings = LabSettings(
-        name=options.name, nodes=options.nodes, proxies=exits, dns=True, receivers=True
+        name=options.name,
+        nodes=options.nodes,
+        proxies=exits,
+        dns=True,
+        receivers=True,
+        var_mib=var_mib,
     )
     booted: set[str] = set()
     with phases.phase(f"Boot {options.nodes} bare nodes, {exits} proxies, DNS, receivers") as phase:
@@ -53,10 +58,16 @@ def boot(options: Options, phases: Phases) -> Lab:
     return lab
 
 
-def build_fleet(lab: Lab, options: Options, phases: Phases) -> tuple[Fleet, Path]:
-    """Controller, inventory, DNS, nodes; returns when every shard is applied."""
+def build_fleet(
+    lab: Lab, options: Options, phases: Phases, settings: Mapping[str, str] | None = None
+) -> tuple[Fleet, Path]:
+    """Controller, inventory, DNS, nodes; returns when every shard is applied.
+
+    `settings` of the fleet as `inventory.reference.render` takes them.
+    """
     inventory = lab.directory / "inventory.yaml"
-    inventory.write_text(render(options.nodes, options.mailboxes, lab.network.plan.index))
+    index = lab.network.plan.index
+    inventory.write_text(render(options.nodes, options.mailboxes, index, settings))
     write_host_keys(lab)
     with phases.phase("Start the controller on its own PostgreSQL"):
         fleet = Fleet.start(lab)

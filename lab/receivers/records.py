@@ -20,6 +20,8 @@ from lab.receivers.errors import RecordError
 # accepted: 250 after the dot. unanswered: kept, but the connection was cut before the reply.
 # deferred, refused: the reply was 4yz, 5yz. dropped: cut, and nothing kept.
 Kind = Literal["accepted", "unanswered", "deferred", "refused", "dropped"]
+# Of these the receiver has the message.
+KEPT = frozenset({"accepted", "unanswered"})
 
 
 @dataclass(frozen=True)

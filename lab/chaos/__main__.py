@@ -1,0 +1,112 @@
+"""./run chaos: breaks a whole fleet in every way there is while mail flows, and judges what came.
+
+One fleet is brought up (as by ./run demo, with short leases); on it the scenarios are played one
+after the other. Each is judged by the receivers' records, the proxies' own log, conntrack in the
+router between, and the ledger in PostgreSQL. docs/chaos.md says how to read the table.
+
+Exit codes: 0 everything holds; 1 something does not; 2 wrong options, or the fleet did not come up;
+3 what was played holds, and some scenarios could not be played on this machine; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from rich.console import Console
+from rich.markup import escape
+
+from lab.chaos.catalogue import BY_NAME, SCENARIOS
+from lab.chaos.errors import ChaosError
+from lab.chaos.facts import Score
+from lab.chaos.ground import Ground
+from lab.chaos.options import Options, parse
+from lab.chaos.play import Player
+from lab.chaos.report import print_score, print_table, write_json
+from lab.demo.__main__ import keep_logs
+from lab.demo.phases import Phases
+from lab.errors import LabError
+from lab.lab import Lab
+from lab.settings import state_directory
+
+_HOLDS, _DIFFERS, _FAILED, _NOT_ALL_PLAYED, _INTERRUPTED = 0, 1, 2, 3, 130
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Plays the scenarios; returns the exit code."""
+    options = parse(argv, __doc__ or "", list(BY_NAME))
+    console = Console()
+    if options.list:
+        for scenario in SCENARIOS:
+            console.print(f"[bold]{scenario.name}[/]\n    {escape(scenario.does)}", soft_wrap=True)
+        return _HOLDS
+    if os.geteuid() != 0:
+        console.print("./run chaos: namespaces and mounts need root; run it as root")
+        return _FAILED
+    signal.signal(signal.SIGTERM, _interrupt)
+    phases = Phases(console)
+    code = _FAILED
+    try:
+        code = _run(options, phases)
+    except (LabError, OSError) as error:
+        console.print(f"[red]./run chaos:[/] {escape(str(error))}", soft_wrap=True)
+    except KeyboardInterrupt:
+        code = _INTERRUPTED
+        console.print("[yellow]interrupted[/]")
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # taking down must end
+    console.print(f"{phases.total_s:.0f} s in all")
+    return code
+
+
+def _run(options: Options, phases: Phases) -> int:
+    if (state_directory(options.name) / "lab.json").exists():
+        raise ChaosError(
+            f"lab {options.name} is up already; ./run lab down --name {options.name} removes it"
+        )
+    code = _FAILED
+    try:
+        ground = Ground.up(options, phases)
+        scores = _play(ground, options, phases)
+        print_table(scores, phases.console)
+        if options.json:
+            write_json(scores, options.json)
+        code = _verdict(scores)
+        ground.fleet.close()
+    finally:
+        if code != _HOLDS and (state_directory(options.name) / "lab.json").exists():
+            keep_logs(Lab.attach(options.name), phases.console, "chaos")
+        if not options.keep:
+            with phases.phase("Take everything down"):
+                Lab.remove(options.name)
+    return code
+
+
+def _play(ground: Ground, options: Options, phases: Phases) -> list[Score]:
+    player, scores = Player(ground, options.rounds, options.rate), []
+    chosen = [BY_NAME[name] for name in options.only] or SCENARIOS
+    for scenario in chosen:
+        with phases.phase(scenario.name) as phase:
+            score = player.play(scenario, lambda text: phase.show("step", 0, None, text))
+            phase.note = f"{score.accepted:,} messages" + (", all holds" if score.holds else "")
+        print_score(score, phases.console)
+        scores.append(score)
+    with phases.phase("Judge all mail once more") as phase:
+        scores.append(player.afterwards(lambda text: phase.show("step", 0, None, text)))
+    print_score(scores[-1], phases.console)
+    return scores
+
+
+def _verdict(scores: list[Score]) -> int:
+    if any(score.wrong for score in scores):
+        return _DIFFERS
+    return _NOT_ALL_PLAYED if any(score.impossible for score in scores) else _HOLDS
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())
