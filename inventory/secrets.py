@@ -79,8 +79,13 @@ def wrong_with(use: Reference, secret: str) -> str:
 
 def host_key(written: str, secrets: Mapping[str, str]) -> str:
     """The key itself, as type and base64, of a node's `host_key` field."""
-    match = _HOST_KEY.match(secrets.get(written, written))
-    return match["key"] if match else written
+    return public_key(secrets.get(written, written)) or written
+
+
+def public_key(text: str) -> str:
+    """A public ssh host key as type and base64, without its comment; empty: it is none."""
+    match = _HOST_KEY.match(text.strip())
+    return match["key"] if match else ""
 
 
 class _UnreadableError(Exception):

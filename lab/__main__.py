@@ -4,6 +4,7 @@
     python -m lab status
     python -m lab shell n1                 # ssh, as to any VPS
     python -m lab console n1               # works also when the node's network is cut
+    python -m lab reinstall n1             # a bare machine again; prints its new ssh host key
     python -m lab down                     # also after a crash; twice does no harm
 
 Exit codes: 0 done; 1 it failed (message on stderr); 2 wrong arguments.
@@ -64,6 +65,8 @@ def parser() -> argparse.ArgumentParser:
         added = command(name, function, text)
         added.add_argument("node")
         added.add_argument("words", nargs=argparse.REMAINDER, help="a command instead of a shell")
+    text = "give a node a new disk with the bare image; print its ssh host key (a hook for rebuild)"
+    command("reinstall", reinstall, text).add_argument("node")
     return top
 
 
@@ -124,6 +127,15 @@ def console(arguments: argparse.Namespace) -> None:
     node = _node(Lab.attach(arguments.name, with_services=False), arguments.node)
     command = node.console_command(arguments.words or ["bash", "-l"])
     os.execvp(command[0], command)
+
+
+def reinstall(arguments: argparse.Namespace) -> None:
+    """Do what a provider's "rebuild" does and show the new key as its panel would."""
+    lab = Lab.attach(arguments.name, with_services=False)
+    node = _node(lab, arguments.node)
+    lab.reinstall(node)
+    print(f"{node.id} runs the bare image of {node.release}; its ssh host key, from the console:")
+    print(node.host_key)
 
 
 def _node(lab: Lab, name: str) -> Node:

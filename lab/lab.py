@@ -160,6 +160,16 @@ class Lab:
         key = self.ssh_key.with_suffix(".pub").read_text()
         node.disk.identify(node.hostname, key)
 
+    def reinstall(self, node: Node) -> None:
+        """Throw the node's disk away and boot the bare image: another machine at its address.
+
+        One that is on loses its power. Interrupted, it is to be called again.
+        """
+        node.kill()
+        node.remove_disk()
+        self.install(node)
+        node.boot()
+
     def _boot_all(self, booted: Callable[[str], None]) -> None:
         def boot(node: Node) -> str:
             self.network.attach(node.id, addresses=[f"{node.address}/32"])

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 
 
 class ProvisioningError(Exception):
-    """Something that stops provisioning (of one node, or before any); the base of all."""
+    """Something that stops provisioning (of one node, or before any); the base of all.
+
+    `outcome`: the word for it in the summary.
+    """
+
+    outcome = "failed"
 
 
 class LockError(ProvisioningError):
@@ -16,6 +21,14 @@ class LockError(ProvisioningError):
 
 class ConnectionFailed(ProvisioningError):
     """A node could not be reached or is not the one the inventory pins; nothing was changed."""
+
+
+class WrongHostKey(ConnectionFailed):
+    """What answers shows another ssh host key than the one that is pinned."""
+
+
+class ReinstallFailed(ProvisioningError):
+    """No bare machine came of it; the node is cordoned, and its egresses are free for others."""
 
 
 class Unsupported(ProvisioningError):
@@ -28,6 +41,14 @@ class ControllerError(ProvisioningError):
 
 class Interrupted(ProvisioningError):
     """The operator stopped it between two steps; running it again goes on from there."""
+
+    outcome = "stopped"
+
+
+class LeftToDo(ProvisioningError):
+    """The work is done but for what only the operator may do; the message says what."""
+
+    outcome = "done, and your turn"
 
 
 @dataclass

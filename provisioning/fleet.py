@@ -5,6 +5,7 @@ Credentials are a folder with ca.pem, cert.pem and key.pem of an operator.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,8 @@ from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 from provisioning.errors import ControllerError
 
 DEADLINE_S = 30.0
+# Every call here may be repeated: an order that finds everything as it should be changes nothing.
+RESTART_S = 60.0
 _Reply = TypeVar("_Reply")
 
 
@@ -36,6 +39,7 @@ class Fleet:
         secure = grpc.ssl_channel_credentials(ca, key, certificate)
         self._channel = grpc.secure_channel(controller, secure)
         self._stub = fleet_pb2_grpc.FleetServiceStub(self._channel)
+        self._answered = False
 
     def __enter__(self) -> Fleet:
         return self
@@ -65,6 +69,35 @@ class Fleet:
             "inventory first: `postfleet fleet apply FILE`"
         )
 
+    def nodes(self) -> list[fleet_pb2.Node]:
+        """All nodes as the controller sees them."""
+        found: list[fleet_pb2.Node] = []
+        request = fleet_pb2.ListRequest()
+        while True:
+            reply = self._call(lambda: self._stub.ListNodes(request, timeout=DEADLINE_S))
+            found += reply.nodes
+            if not reply.next_page_token:
+                return found
+            request.page_token = reply.next_page_token
+
+    def bound_mailboxes(self, node_id: str) -> int:
+        """Mailboxes whose egress is an address of the node, so can live nowhere else."""
+        request = fleet_pb2.ListRequest(node_id=node_id, page_size=10_000)
+        reply = self._call(lambda: self._stub.ListEgresses(request, timeout=DEADLINE_S))
+        return sum(egress.mailboxes for egress in reply.egresses if egress.kind == "address")
+
+    def cordon(self, node_id: str, cordoned: bool) -> fleet_pb2.Node:
+        """Close the node for egresses, or open it; also ends its fence."""
+        request = fleet_pb2.SetNodeCordonRequest(node_id=node_id, cordoned=cordoned)
+        return self._call(lambda: self._stub.SetNodeCordon(request, timeout=DEADLINE_S))
+
+    def fence(
+        self, node_id: str, reason: str, *, dry_run: bool = False
+    ) -> fleet_pb2.FenceNodeReply:
+        """Attest that the node's machine cannot send: its term ends now. Repeating: nothing."""
+        request = fleet_pb2.FenceNodeRequest(node_id=node_id, reason=reason, dry_run=dry_run)
+        return self._call(lambda: self._stub.FenceNode(request, timeout=DEADLINE_S))
+
     def decommission(
         self, node_id: str, *, fenced: bool, dry_run: bool, reason: str
     ) -> fleet_pb2.Node:
@@ -75,10 +108,18 @@ class Fleet:
         return self._call(lambda: self._stub.DecommissionNode(request, timeout=DEADLINE_S))
 
     def _call(self, call: Callable[[], _Reply]) -> _Reply:
-        try:
-            return call()
-        except grpc.RpcError as error:
-            code, words = error.code(), error.details()
-            raise ControllerError(
-                f"the controller at {self._controller} answered {code.name}: {words}"
-            ) from error
+        """One call; a controller that answered before may restart meanwhile."""
+        patient_until = time.monotonic() + (RESTART_S if self._answered else 0)
+        while True:
+            try:
+                reply = call()
+            except grpc.RpcError as error:
+                code, words = error.code(), error.details()
+                if code == grpc.StatusCode.UNAVAILABLE and time.monotonic() < patient_until:
+                    time.sleep(1)
+                    continue
+                raise ControllerError(
+                    f"the controller at {self._controller} answered {code.name}: {words}"
+                ) from error
+            self._answered = True
+            return reply

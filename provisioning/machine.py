@@ -20,7 +20,7 @@ import paramiko
 from fabric import Connection  # type: ignore[import-untyped]
 from paramiko.hostkeys import HostKeyEntry
 
-from provisioning.errors import ConnectionFailed
+from provisioning.errors import ConnectionFailed, WrongHostKey
 
 # also the time for the handshake, which a busy machine needs
 CONNECT_TIMEOUT_S = 30
@@ -51,21 +51,25 @@ class Answer:
 
 
 class Machine:
-    """An open connection; use it in a `with`."""
+    """An open connection; use it in a `with`. `tries`: while the network refuses or is silent."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(
+        self, access: Access, *, tries: int = TRIES, timeout_s: int = CONNECT_TIMEOUT_S
+    ) -> None:
         self._access = access
-        self._connection = _prepare(access)
+        self._tries = tries
+        self._connection = _prepare(access, timeout_s)
         self._folder = ""
 
     def __enter__(self) -> Machine:
-        for number in range(TRIES):
+        for number in range(self._tries):
             try:
                 self._connection.open()
                 break
             except Exception as error:
-                if number == TRIES - 1 or not _is_of_the_network(error):
-                    raise ConnectionFailed(_words(self._access, error)) from error
+                if number == self._tries - 1 or not _is_of_the_network(error):
+                    kind = WrongHostKey if _is_wrong_key(error) else ConnectionFailed
+                    raise kind(_words(self._access, error)) from error
                 time.sleep(1 + number)
         transport = self._connection.transport
         assert transport is not None
@@ -118,7 +122,7 @@ class Machine:
         self._connection.sftp().putfo(file, path)
 
 
-def _prepare(access: Access) -> Connection:
+def _prepare(access: Access, timeout_s: int) -> Connection:
     options: dict[str, object] = {"banner_timeout": 60, "auth_timeout": 60}
     if access.key_files:
         options |= {"key_filename": list(access.key_files), "look_for_keys": False}
@@ -126,7 +130,7 @@ def _prepare(access: Access) -> Connection:
         host=access.host,
         user=access.user,
         port=access.port,
-        connect_timeout=CONNECT_TIMEOUT_S,
+        connect_timeout=timeout_s,
         connect_kwargs=options,
     )
     client = connection.client

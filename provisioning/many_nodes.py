@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 
-from provisioning.errors import Interrupted, ProvisioningError
+from provisioning.errors import ProvisioningError
 from provisioning.one_node import Job
 from provisioning.stop_sign import StopSign
 
@@ -48,11 +48,8 @@ def _one(job: Job, work: Work, stop: StopSign) -> bool:
     job.report.begin(job.node_id)
     try:
         outcome = work(job)
-    except Interrupted as error:
-        job.report.end(job.node_id, "stopped", str(error))
-        return False
     except ProvisioningError as error:
-        job.report.end(job.node_id, "failed", str(error))
+        job.report.end(job.node_id, error.outcome, str(error))
         return False
     except Exception as error:
         job.report.end(job.node_id, "failed (a bug)", f"{job.node_id}: {error!r}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+from inventory.schema import Node
 from provisioning import health, steps
 from provisioning.actions import Step
 from provisioning.carry_out import Worker
@@ -17,6 +18,7 @@ from provisioning.facts import Facts
 from provisioning.facts_look import read, script
 from provisioning.fleet import Fleet
 from provisioning.machine import Access, Machine
+from provisioning.options import Options
 from provisioning.report import Report
 from provisioning.steps_services import switch_back
 from provisioning.stop_sign import StopSign
@@ -28,7 +30,9 @@ from provisioning.wish import CURRENT, Wish
 class Job:
     """What is to become of one node. `fleet` is None where the controller is not asked."""
 
+    node: Node
     access: Access
+    options: Options
     wish: Wish
     bundles: dict[str, Bundle]
     fleet: Fleet | None
@@ -38,7 +42,7 @@ class Job:
     @property
     def node_id(self) -> str:
         """The node's id in the inventory."""
-        return self.access.node_id
+        return self.node.id
 
 
 def look(machine: Machine, wish: Wish) -> Facts:

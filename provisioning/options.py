@@ -22,6 +22,7 @@ from inventory.schema import Node
 from inventory.secrets import host_key, resolve
 from provisioning.errors import ProvisioningError
 from provisioning.machine import Access
+from provisioning.wish import Wish, wish_for
 
 METRICS_PORT = 9601
 
@@ -60,6 +61,20 @@ class Options:
             return f"{self.metrics_address}:{METRICS_PORT}"
         return f"{node.address if node.address.is_private else '127.0.0.1'}:{METRICS_PORT}"
 
+    def wish(self, node: Node, release_id: str) -> Wish:
+        """What the node's machine shall be."""
+        return wish_for(
+            node.id,
+            controller=self.node_controller or self.controller,
+            metrics_listen=self.metrics_listen(node),
+            release_id=release_id,
+        )
+
+    @property
+    def secrets_folder(self) -> Path:
+        """Where `file:` references start."""
+        return Path(self.secrets_dir) if self.secrets_dir else Path(self.inventory).parent
+
 
 def nodes_of(
     options: Options, environ: Mapping[str, str] = os.environ
@@ -70,8 +85,7 @@ def nodes_of(
         loaded = load.load(path)
         # Only host keys are needed here: whoever provisions need not have the proxies' passwords.
         nodes_only = replace(loaded, inventory=loaded.inventory.model_copy(update={"egresses": ()}))
-        secrets_dir = Path(options.secrets_dir) if options.secrets_dir else path.parent
-        secrets = resolve(nodes_only, secrets_dir, environ)
+        secrets = resolve(nodes_only, options.secrets_folder, environ)
     except InventoryError as error:
         raise ProvisioningError(f"{error}\nNo node was touched.") from error
     chosen = _chosen(loaded.inventory.nodes, [name for name in options.node.split(",") if name])
@@ -89,6 +103,12 @@ def nodes_of(
         )
         for node in chosen
     ]
+
+
+def addresses_of(options: Options) -> dict[str, str]:
+    """Node -> address of the whole inventory. Raises ProvisioningError."""
+    every_node = nodes_of(replace(options, node=""))
+    return {node.id: access.host for node, access in every_node}
 
 
 def _chosen(nodes: Sequence[Node], names: Sequence[str]) -> list[Node]:

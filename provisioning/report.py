@@ -60,6 +60,11 @@ class Report:
     ) -> None:
         self._progress.stop()
 
+    @property
+    def has_begun(self) -> bool:
+        """Work on any node began; before that there is nothing to sum up."""
+        return any(result.outcome for result in self.results.values()) or bool(self._tasks)
+
     def begin(self, node_id: str) -> None:
         """Work on this node begins."""
         with self._lock:

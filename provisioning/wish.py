@@ -21,6 +21,8 @@ CURRENT = f"{RELEASES}/current"
 TLS = "/etc/postfleet/tls"
 KEY, CERTIFICATE, CA = f"{TLS}/node.key", f"{TLS}/node.pem", f"{TLS}/ca.pem"
 MAIN_CF = "/etc/postfix/main.cf"
+# Stands while a rebuild is at work on the machine: its disk is new, and the rebuild not finished.
+REBUILDING = "/var/lib/postfleet-rebuilding"
 
 PACKAGES = (
     *("postfix", "postfix-lmdb", "opendkim", "nftables", "chrony", "logrotate"),
@@ -89,7 +91,7 @@ class Wish:
         return Question(
             packages=self.packages,
             users=self.users,
-            paths=(*paths, CURRENT, KEY, CERTIFICATE, CA, MAIN_CF),
+            paths=(*paths, CURRENT, KEY, CERTIFICATE, CA, MAIN_CF, REBUILDING),
             units=(*self.units, *self.enabled_units),
         )
 

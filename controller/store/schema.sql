@@ -98,8 +98,14 @@ CREATE TABLE public.event (
     relay text NOT NULL,
     reason text NOT NULL,
     gateway_stage text NOT NULL,
-    log_line text NOT NULL
+    log_line text NOT NULL,
+    provider text DEFAULT ''::text NOT NULL,
+    scope text DEFAULT ''::text NOT NULL,
+    permanent boolean DEFAULT false NOT NULL,
+    rule text DEFAULT ''::text NOT NULL
 );
+
+COMMENT ON COLUMN public.event.scope IS 'what a receiver''s refusal is about (recipient, content, reputation, policy, capacity, network, unknown); empty: no receiver spoke';
 
 CREATE TABLE public.given_back (
     node_id text NOT NULL,
@@ -157,8 +163,11 @@ CREATE TABLE public.message (
     reason text DEFAULT ''::text NOT NULL,
     final_at timestamp with time zone,
     size integer NOT NULL,
+    provider text,
     CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
 );
+
+COMMENT ON COLUMN public.message.provider IS 'who runs the recipient''s mailbox; unknown: not found (yet); NULL: not looked for yet';
 
 CREATE TABLE public.message_content (
     message_id text NOT NULL COLLATE pg_catalog."C",
@@ -209,6 +218,54 @@ CREATE TABLE public.probe (
     latency_ms integer NOT NULL
 );
 
+CREATE TABLE public.slow_down (
+    scope text NOT NULL,
+    provider text NOT NULL,
+    subject text NOT NULL,
+    per_hour double precision NOT NULL,
+    since timestamp with time zone NOT NULL,
+    lowered_at timestamp with time zone NOT NULL,
+    rule text NOT NULL,
+    reason text NOT NULL,
+    evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT slow_down_per_hour_check CHECK ((per_hour > (0)::double precision)),
+    CONSTRAINT slow_down_scope_check CHECK ((scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])))
+);
+
+CREATE TABLE public.suspension (
+    id bigint NOT NULL,
+    scope text NOT NULL,
+    subject text NOT NULL,
+    source text NOT NULL,
+    stage text DEFAULT ''::text NOT NULL,
+    reason text NOT NULL,
+    evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    until timestamp with time zone,
+    CONSTRAINT suspension_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text, 'client'::text, 'provider-egress'::text, 'provider-domain'::text])))
+);
+
+COMMENT ON COLUMN public.suspension.subject IS 'of a pair: provider, slash, egress id or domain';
+
+CREATE VIEW public.rate_limit AS
+ SELECT limits.scope,
+    limits.provider,
+    limits.subject,
+    min(limits.per_hour) AS per_hour
+   FROM ( SELECT slow_down.scope,
+            slow_down.provider,
+            slow_down.subject,
+            (slow_down.per_hour * power((2)::double precision, LEAST((30)::double precision, GREATEST((0)::double precision, floor(((EXTRACT(epoch FROM (now() - slow_down.since)))::double precision / (3600)::double precision)))))) AS per_hour
+           FROM public.slow_down
+        UNION ALL
+         SELECT suspension.scope,
+            split_part(suspension.subject, '/'::text, 1) AS split_part,
+            split_part(suspension.subject, '/'::text, 2) AS split_part,
+            0
+           FROM public.suspension
+          WHERE ((suspension.scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])) AND ((suspension.until IS NULL) OR (suspension.until > now())))) limits
+  GROUP BY limits.scope, limits.provider, limits.subject;
+
 CREATE TABLE public.running_mailbox (
     node_id text NOT NULL,
     address text NOT NULL,
@@ -235,19 +292,6 @@ CREATE TABLE public.suppression (
     reason text NOT NULL,
     evidence text DEFAULT ''::text NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL
-);
-
-CREATE TABLE public.suspension (
-    id bigint NOT NULL,
-    scope text NOT NULL,
-    subject text NOT NULL,
-    source text NOT NULL,
-    stage text DEFAULT ''::text NOT NULL,
-    reason text NOT NULL,
-    evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
-    since timestamp with time zone DEFAULT now() NOT NULL,
-    until timestamp with time zone,
-    CONSTRAINT suspension_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text, 'client'::text])))
 );
 
 ALTER TABLE public.suspension ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -325,6 +369,9 @@ ALTER TABLE ONLY public.schema_migration
 ALTER TABLE ONLY public.setting
     ADD CONSTRAINT setting_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.slow_down
+    ADD CONSTRAINT slow_down_pkey PRIMARY KEY (scope, provider, subject);
+
 ALTER TABLE ONLY public.suppression
     ADD CONSTRAINT suppression_pkey PRIMARY KEY (client_id, recipient);
 
@@ -348,6 +395,8 @@ CREATE INDEX mailbox_by_egress ON public.mailbox USING btree (egress_id);
 
 CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);
 
+CREATE INDEX message_of_unknown_provider ON public.message USING btree (id) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
+
 CREATE INDEX message_on_node ON public.message USING btree (node_id, id) WHERE (state = ANY (ARRAY['dispatched'::text, 'queued'::text]));
 
 CREATE INDEX message_planned_for ON public.message USING btree (charged_day, id) WHERE (state = 'scheduled'::text);
@@ -357,6 +406,8 @@ CREATE INDEX message_unexplained ON public.message USING btree (client_id, not_b
 CREATE INDEX message_waiting ON public.message USING btree (client_id, mailbox, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NOT NULL));
 
 CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
+
+CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
 
 ALTER TABLE ONLY public.assignment
     ADD CONSTRAINT assignment_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id);

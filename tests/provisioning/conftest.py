@@ -1,4 +1,6 @@
-"""A small real fleet to provision: a lab of two bare nodes, a controller, an applied inventory.
+"""A small real fleet to provision: a lab of bare machines, a controller, an applied inventory.
+
+The inventory has n1 and n2; n3 is a spare machine that nobody told the fleet of.
 
 `release` is built once and then fixed: a test is about nodes, not about edits to the checkout.
 """
@@ -20,10 +22,12 @@ from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
 from inventory import load, secrets
 from lab.lab import Lab
+from lab.node import Node
 from lab.settings import LabSettings
 from provisioning import wheelhouse
 
 ROOT = Path(__file__).resolve().parents[2]
+NODES = ("n1", "n2")
 
 
 @dataclass
@@ -37,6 +41,11 @@ class Fleet:
     @property
     def controller(self) -> str:
         return f"{self.lab.controller_address}:7443"
+
+    @property
+    def nodes(self) -> list[Node]:
+        """The machines of the inventory."""
+        return [self.lab.nodes[node_id] for node_id in NODES]
 
     @property
     def credentials(self) -> Path:
@@ -70,7 +79,7 @@ class Fleet:
 
     def pin_host_keys(self) -> None:
         """Take each node's host key from the provider's console."""
-        for node in self.lab.nodes.values():
+        for node in self.nodes:
             file = self.folder / "host-keys" / node.id
             file.parent.mkdir(exist_ok=True)
             file.write_text(f"{node.host_key}\n")
@@ -83,6 +92,13 @@ class Fleet:
             self.controller, grpc.ssl_channel_credentials(ca, key, certificate)
         )
         return fleet_pb2_grpc.FleetServiceStub(channel)
+
+    def apply_inventory(self) -> None:
+        """`postfleet fleet apply`."""
+        loaded = load.load(self.folder / "inventory.yaml")
+        found = secrets.resolve(loaded, self.folder, {})
+        request = fleet_pb2.InventoryRequest(yaml=loaded.text, secrets=found)
+        assert self.stub().ApplyInventory(request).applied
 
     def wait_for_spec(self, node_id: str) -> None:
         """Until the node runs what the controller wants it to run."""
@@ -113,12 +129,21 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fleet(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     Lab.remove("tprov")
-    with Lab.up(LabSettings(name="tprov", nodes=2)) as lab:
+    with Lab.up(LabSettings(name="tprov", nodes=3)) as lab:
         fleet = Fleet(lab, tmp_path_factory.mktemp("operator"), release)
         _write_inventory(fleet)
         _start_controller(fleet)
-        _apply_inventory(fleet)
+        fleet.apply_inventory()
         yield fleet
+
+
+@pytest.fixture(scope="session")
+def provisioned(fleet: Fleet) -> Fleet:
+    done = fleet.fab("provision")
+    assert done.returncode == 0, done.stdout
+    for node_id in NODES:
+        fleet.wait_for_spec(node_id)
+    return fleet
 
 
 def _write_inventory(fleet: Fleet) -> None:
@@ -150,10 +175,3 @@ def _start_controller(fleet: Fleet) -> None:
             return
         except (OSError, grpc.RpcError):
             time.sleep(0.5)
-
-
-def _apply_inventory(fleet: Fleet) -> None:
-    loaded = load.load(fleet.folder / "inventory.yaml")
-    found = secrets.resolve(loaded, fleet.folder, {})
-    request = fleet_pb2.InventoryRequest(yaml=loaded.text, secrets=found)
-    assert fleet.stub().ApplyInventory(request).applied

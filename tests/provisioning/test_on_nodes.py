@@ -1,6 +1,7 @@
 """Provisioning on real machines, one of each release: what an operator does in the first month.
 
-The tests stand in the order of a fleet's life and share its nodes.
+The tests stand in the order of a fleet's life and share its nodes; the files that begin with this
+one's name go on from there.
 """
 
 from __future__ import annotations
@@ -29,22 +30,13 @@ def everything_on(node: Node) -> str:
     return node.run(command).stdout
 
 
-@pytest.fixture(scope="module")
-def provisioned(fleet: Fleet) -> Fleet:
-    done = fleet.fab("provision")
-    assert done.returncode == 0, done.stdout
-    for node_id in fleet.lab.nodes:
-        fleet.wait_for_spec(node_id)
-    return fleet
-
-
 def test_a_dry_run_on_bare_machines_names_the_steps_and_changes_nothing(fleet: Fleet) -> None:
-    before = {node.id: everything_on(node) for node in fleet.lab.nodes.values()}
+    before = {node.id: everything_on(node) for node in fleet.nodes}
     done = fleet.fab("provision", "--dry-run")
     assert done.returncode == 0, done.stdout
     for step in ("packages", "release", "files", "certificate", "services"):
         assert f"n2     {step}" in done.stdout
-    assert {node.id: everything_on(node) for node in fleet.lab.nodes.values()} == before
+    assert {node.id: everything_on(node) for node in fleet.nodes} == before
 
 
 def test_check_calls_a_bare_machine_different(fleet: Fleet) -> None:
@@ -91,7 +83,7 @@ def test_ctrl_c_lets_the_running_step_end_and_the_next_run_goes_on(fleet: Fleet)
 
 
 def test_bare_machines_become_nodes_whose_agents_are_connected(provisioned: Fleet) -> None:
-    for node in provisioned.lab.nodes.values():
+    for node in provisioned.nodes:
         assert provisioned.node(node.id).state == "connected"
         units = "postfleet-gateway postfleet-agent postfleet-apply.socket postfleet-net"
         assert set(node.run(f"systemctl is-active {units}").stdout.split()) == {"active"}
@@ -101,7 +93,7 @@ def test_bare_machines_become_nodes_whose_agents_are_connected(provisioned: Flee
 def test_the_key_was_made_on_the_node_and_only_root_and_the_agent_may_read_it(
     provisioned: Fleet,
 ) -> None:
-    for node in provisioned.lab.nodes.values():
+    for node in provisioned.nodes:
         shown = node.run("stat -c '%U %G %a' /etc/postfleet/tls/node.key").stdout
         assert shown == "root postfleet-agent 640\n"
         curve = node.run("openssl pkey -in /etc/postfleet/tls/node.key -noout -text").stdout
@@ -111,7 +103,7 @@ def test_the_key_was_made_on_the_node_and_only_root_and_the_agent_may_read_it(
 
 
 def test_no_mail_server_listens_to_the_world(provisioned: Fleet) -> None:
-    for node in provisioned.lab.nodes.values():
+    for node in provisioned.nodes:
         listening = node.run(
             "awk '$4 == \"0A\" {print $2}' /proc/net/tcp /proc/net/tcp6"
         ).stdout.split()
@@ -124,11 +116,11 @@ def _local(item: str) -> bool:
 
 
 def test_the_second_run_changes_nothing(provisioned: Fleet) -> None:
-    before = {node.id: everything_on(node) for node in provisioned.lab.nodes.values()}
+    before = {node.id: everything_on(node) for node in provisioned.nodes}
     done = provisioned.fab("provision")
     assert done.returncode == 0, done.stdout
     assert done.stdout.count("nothing changed") == 2
-    assert {node.id: everything_on(node) for node in provisioned.lab.nodes.values()} == before
+    assert {node.id: everything_on(node) for node in provisioned.nodes} == before
 
 
 def test_check_finds_no_drift_on_a_provisioned_fleet(provisioned: Fleet) -> None:
@@ -202,23 +194,6 @@ def test_a_deployment_stops_at_the_first_unhealthy_node_which_goes_back(
     assert "this release is broken" in done.stdout
     assert f"n1 runs {good} again" in done.stdout
     assert "not begun" in done.stdout  # n2
-    for node in provisioned.lab.nodes.values():
+    for node in provisioned.nodes:
         assert node.run("readlink /opt/postfleet/current").stdout.strip() == good
         assert node.run("systemctl is-active postfleet-agent").stdout == "active\n"
-
-
-def test_decommission_takes_the_node_out_and_cleans_the_machine(provisioned: Fleet) -> None:
-    node = provisioned.lab.nodes["n2"]
-    preview = provisioned.fab("decommission", "--node", "n2", "--dry-run")
-    assert preview.returncode == 0, preview.stdout
-    assert node.run("systemctl is-active postfleet-agent").stdout == "active\n"
-    done = provisioned.fab("decommission", "--node", "n2")
-    assert done.returncode == 0, done.stdout
-    assert provisioned.node("n2").state == "decommissioned"
-    for path in ("/etc/postfleet", "/opt/postfleet", "/var/lib/postfleet-agent"):
-        assert node.run(f"ls {path}", check=False).returncode != 0
-    assert node.run("getent passwd postfleet-agent", check=False).stdout == ""
-    assert node.run("ls /etc/systemd/system | grep postfleet", check=False).stdout == ""
-    again = provisioned.fab("decommission", "--node", "n2")
-    assert again.returncode == 0, again.stdout
-    assert "nothing changed" in again.stdout

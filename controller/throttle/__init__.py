@@ -1,0 +1,11 @@
+"""What receivers' words lead to: slow-downs, suspensions, suppressions; and how they end.
+
+    pace      a slowed pair as a pure state machine: rate by now, slower on a refusal, twice as fast
+              after each quiet hour
+
+For the planner: the view `rate_limit` (scope, provider, subject, per_hour) says how much each pair
+may send an hour now. scope is `provider-egress` (subject: an egress id) or `provider-domain`
+(subject: a sending domain); per_hour 0 means suspended; a pair that is not in it is not limited.
+`queries/throttle.sql` has it as `rate_limits`. A message's `provider` is NULL until it was looked
+for and `unknown` where it could not be found: neither is ever in the view.
+"""
