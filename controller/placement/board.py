@@ -16,6 +16,8 @@ class Board:
         self.at: dict[str, str] = {}
         self.members: dict[str, dict[str, EgressView]] = {id: {} for id in self.nodes}
         self.load: dict[str, int] = dict.fromkeys(self.nodes, 0)
+        # Nodes in the order in which they changed: who keeps a view of them reads on from here.
+        self.changes: list[str] = []
         self._on_node: dict[tuple[str, str], int] = defaultdict(int)
         self._on_domain: dict[tuple[str, str], int] = defaultdict(int)
         self._domain_capacity: dict[str, int] = defaultdict(int)
@@ -56,6 +58,7 @@ class Board:
         return on_node + on_domain
 
     def _count(self, egress: EgressView, node: NodeView, mailboxes: int) -> None:
+        self.changes.append(node.id)
         self.load[node.id] += mailboxes
         self._on_node[egress.client_id, node.id] += mailboxes
         self._on_domain[egress.client_id, node.failure_domain] += mailboxes

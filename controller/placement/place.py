@@ -17,15 +17,16 @@ from controller.placement.board import Board
 from controller.placement.even import shed
 from controller.placement.model import EgressView, LeftOut, Move, Plan, Policy, Snapshot
 from controller.placement.need import Need, settle
-from controller.placement.pack import by_size, pack_densely, pack_evenly
-from controller.placement.squeeze import lower_priority, make_room
+from controller.placement.pack import pack_densely, pack_evenly
+from controller.placement.squeeze import squeeze
 
 
 def place(snapshot: Snapshot, policy: Policy) -> Plan:
     """The moves that bring the fleet where it should be; none where it is there already."""
     attempt = _attempt(snapshot, small_first=False)
-    if attempt.left or attempt.moved > attempt.lower_bound:
-        # Tight: another way out of over-full nodes may fit better.
+    tight = attempt.left or attempt.moved > attempt.lower_bound
+    if tight and "over-capacity" in attempt.need.reasons.values():
+        # Another way out of over-full nodes may fit better.
         attempt = min(attempt, _attempt(snapshot, small_first=True), key=_Attempt.cost)
     if policy.rebalance and not attempt.left:
         _rebalance(attempt, policy)
@@ -89,46 +90,7 @@ def _pack(board: Board, need: Need) -> list[EgressView]:
             if egress.id in board.at:
                 board.take(egress)
         left = pack_densely(board, need.movers)
-    return _squeeze(board, need, left)
-
-
-def _squeeze(board: Board, need: Need, left: Sequence[EgressView]) -> list[EgressView]:
-    waiting, out = by_size(left), []
-    hopeless: dict[int, int] = {}
-    while waiting:
-        egress = waiting.pop(0)
-        # What found no room for a smaller egress of this priority finds none for this one.
-        if egress.mailboxes >= hopeless.get(egress.priority, egress.mailboxes + 1):
-            out.append(egress)
-            continue
-        aside = make_room(board, egress)
-        if aside is not None:
-            _move_aside(board, need, egress, aside)
-            continue
-        weaker = lower_priority(board, egress)
-        if weaker is None:
-            hopeless[egress.priority] = egress.mailboxes
-            out.append(egress)
-            continue
-        node_id = ""
-        for other in weaker:
-            node_id = board.take(other)
-            need.reasons.setdefault(other.id, "make-room")
-        board.put(egress, node_id)
-        waiting = by_size([*waiting, *weaker])
-        hopeless.clear()
-    return out
-
-
-def _move_aside(
-    board: Board, need: Need, egress: EgressView, aside: Sequence[tuple[EgressView, str]]
-) -> None:
-    node_id = ""
-    for other, target in aside:
-        node_id = board.take(other)
-        board.put(other, target)
-        need.reasons.setdefault(other.id, "make-room")
-    board.put(egress, node_id)
+    return squeeze(board, need, left)
 
 
 def _moves(board: Board, need: Need) -> tuple[Move, ...]:

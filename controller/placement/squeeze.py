@@ -1,68 +1,140 @@
 """Makes room where no hole is large enough: moves other egresses aside, as few mailboxes as it can.
 
 Only for fleets that are nearly full: everywhere else the holes suffice. First one, then two
-egresses of a node go to holes on other nodes; where even that does not help, an egress of lower
-priority goes out. Not exhaustive: it may leave out what a search of all packings would place.
+egresses of a node go to holes on other nodes; where even that does not help, egresses of lower
+priority go out. Not exhaustive: nothing is exchanged, so in about one of a hundred fleets that are
+full to the brim it leaves out an egress or two that a search of all packings would place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import combinations
+from collections.abc import Sequence
+from itertools import combinations, islice
 
 from controller.placement.board import Board
+from controller.placement.holes import Holes
 from controller.placement.model import EgressView
+from controller.placement.need import Need
+from controller.placement.pack import by_size
+from controller.placement.weaker import Weaker
 
 # Pairs are tried on so many nodes with the largest holes only.
 _PAIR_NODES = 64
+# An egress to move aside, and the node it goes to.
+_Aside = tuple[EgressView, str]
 
 
-def make_room(board: Board, egress: EgressView) -> list[tuple[EgressView, str]] | None:
-    """Egresses to move aside with where to, so that `egress` fits on their node; None: impossible.
+def squeeze(board: Board, need: Need, left: Sequence[EgressView]) -> list[EgressView]:
+    """Puts on the board what finds room by any of these means; gives what does not.
 
-    The board is unchanged.
+    Begins again until nothing changes any more, so that a later call finds nothing to do.
     """
-    best: tuple[tuple[int, int, str], list[tuple[EgressView, str]]] | None = None
-    for cost, moves in _ways(board, egress):
-        if best is None or cost < best[0]:
-            best = cost, moves
-    return best[1] if best else None
+    out = list(left)
+    while out:
+        before = len(board.changes)
+        out = _Squeeze(board, need).each(out)
+        if len(board.changes) == before:
+            break
+    return out
 
 
-def _ways(
-    board: Board, egress: EgressView
-) -> Iterator[tuple[tuple[int, int, str], list[tuple[EgressView, str]]]]:
-    holes = sorted(
-        ((board.free(node.id), node.id) for node in board.targets()), key=lambda h: (-h[0], h[1])
-    )
-    total = sum(free for free, _ in holes)
-    if total < egress.mailboxes:
-        return
-    largest = holes[:3]
-    found = False
+class _Squeeze:
+    """One round over what is left."""
+
+    def __init__(self, board: Board, need: Need) -> None:
+        self._board = board
+        self._need = need
+        self._holes = Holes(board)
+        self._weaker = Weaker(board)
+        # The three largest holes at which making room failed, by the mailboxes it was for. With
+        # none larger it is not tried again in this round.
+        self._failed_at: dict[int, list[int]] = {}
+
+    def each(self, left: Sequence[EgressView]) -> list[EgressView]:
+        waiting, out = by_size(left), []
+        hopeless: dict[int, int] = {}
+        while waiting:
+            egress = waiting.pop(0)
+            # What found no room for a smaller egress of this priority finds none for this one.
+            if egress.mailboxes >= hopeless.get(egress.priority, egress.mailboxes + 1):
+                out.append(egress)
+            elif not self._fits(egress):
+                weaker = self._weaker.push_out(egress)
+                if weaker is None:
+                    hopeless[egress.priority] = egress.mailboxes
+                    out.append(egress)
+                    continue
+                self._replace(egress, weaker)
+                waiting = by_size([*waiting, *weaker])
+                hopeless.clear()
+        return out
+
+    def _fits(self, egress: EgressView) -> bool:
+        """Puts it into a hole, or moves others aside for it; False: neither can be done."""
+        node_id = self._holes.smallest(egress.mailboxes)
+        if node_id is None:
+            aside = self._make_room(egress.mailboxes)
+            if aside is None:
+                return False
+            for other, target in aside:
+                node_id = self._board.take(other)
+                self._board.put(other, target)
+                self._need.reasons.setdefault(other.id, "make-room")
+        assert node_id is not None
+        self._board.put(egress, node_id)
+        return True
+
+    def _replace(self, egress: EgressView, weaker: Sequence[EgressView]) -> None:
+        node_id = ""
+        for other in weaker:
+            node_id = self._board.take(other)
+            self._need.reasons.setdefault(other.id, "make-room")
+        self._board.put(egress, node_id)
+
+    def _make_room(self, mailboxes: int) -> list[_Aside] | None:
+        """What to move aside so that so many find room on its node; None: nothing helps."""
+        largest = self._holes.largest(3)
+        sizes = [free for free, _ in largest]
+        failed = self._failed_at.get(mailboxes)
+        grown = failed is None or any(map(int.__gt__, sizes, failed))
+        if sum(sizes) < mailboxes or not grown:
+            return None
+        aside = self._one_aside(mailboxes, largest) or self._two_aside(mailboxes, largest)
+        if aside is None:
+            self._failed_at[mailboxes] = sizes
+        return aside
+
+    def _one_aside(self, mailboxes: int, largest: list[tuple[int, str]]) -> list[_Aside] | None:
+        best: tuple[int, str, list[_Aside]] | None = None
+        for free, node_id in self._holes:
+            lack = mailboxes - free
+            if best is not None and lack >= best[0]:
+                break
+            for one in self._board.movable(node_id):
+                if one.mailboxes < lack or (best is not None and one.mailboxes >= best[0]):
+                    continue
+                if target := _hole(largest, one.mailboxes, {node_id}):
+                    best = one.mailboxes, one.id, [(one, target)]
+        return best[2] if best else None
+
+    def _two_aside(self, mailboxes: int, largest: list[tuple[int, str]]) -> list[_Aside] | None:
+        best: tuple[int, str, list[_Aside]] | None = None
+        for free, node_id in islice(self._holes, _PAIR_NODES):
+            lack = mailboxes - free
+            if best is not None and lack >= best[0]:
+                break
+            for one, two in combinations(self._board.movable(node_id), 2):
+                both = one.mailboxes + two.mailboxes
+                if both < lack or (best is not None and both >= best[0]):
+                    continue
+                if targets := _two_holes(largest, one.mailboxes, two.mailboxes, node_id):
+                    best = both, one.id, [(one, targets[0]), (two, targets[1])]
+        return best[2] if best else None
+
+
+def _hole(holes: list[tuple[int, str]], mailboxes: int, without: set[str]) -> str | None:
     for free, node_id in holes:
-        lack = egress.mailboxes - free
-        for one in board.movable(node_id):
-            target = _hole(largest, one.mailboxes, {node_id})
-            if one.mailboxes >= lack and target:
-                found = True
-                yield (one.mailboxes, 1, one.id), [(one, target)]
-    if found:
-        return
-    for free, node_id in holes[:_PAIR_NODES]:
-        lack = egress.mailboxes - free
-        for first, second in combinations(board.movable(node_id), 2):
-            size = first.mailboxes + second.mailboxes
-            if size < lack:
-                continue
-            targets = _two_holes(largest, first.mailboxes, second.mailboxes, node_id)
-            if targets:
-                yield (size, 2, first.id), [(first, targets[0]), (second, targets[1])]
-
-
-def _hole(holes: list[tuple[int, str]], size: int, without: set[str]) -> str | None:
-    for free, node_id in holes:
-        if node_id not in without and free >= size:
+        if node_id not in without and free >= mailboxes:
             return node_id
     return None
 
@@ -79,25 +151,3 @@ def _two_holes(
     if not one or not other:
         return None
     return (one, other) if first >= second else (other, one)
-
-
-def lower_priority(board: Board, egress: EgressView) -> list[EgressView] | None:
-    """Egresses of lower priority that, gone, make room for `egress` on one node; None: none do."""
-    best: tuple[int, str, list[EgressView]] | None = None
-    for node in board.targets():
-        lack = egress.mailboxes - board.free(node.id)
-        weaker = sorted(
-            (e for e in board.movable(node.id) if e.priority < egress.priority),
-            key=lambda e: (e.priority, e.mailboxes, e.id),
-        )
-        out: list[EgressView] = []
-        for other in weaker:
-            if lack <= 0:
-                break
-            out.append(other)
-            lack -= other.mailboxes
-        if lack <= 0 and out:
-            cost = sum(e.mailboxes for e in out)
-            if best is None or (cost, node.id) < best[:2]:
-                best = cost, node.id, out
-    return best[2] if best else None

@@ -19,9 +19,10 @@ from lab.bench.result import Result, table
 from lab.bench.rows_fleet import fleet_rows
 from lab.bench.rows_intake import submission
 from lab.bench.rows_mail import MailRows
+from lab.bench.rows_placement import placement_rows
 from lab.errors import LabError
 
-GROUPS = ("throughput", "latency", "fleet", "submission", "memory")
+GROUPS = ("placement", "throughput", "latency", "fleet", "submission", "memory")
 
 
 def main() -> int:
@@ -53,6 +54,8 @@ def main() -> int:
 def measure(groups: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
     """Measure these groups of rows."""
     results: list[Result] = []
+    if "placement" in groups:
+        results += placement_rows(say)
     if {"throughput", "latency", "memory", "submission"} & set(groups):
         with Ground() as ground:
             results += _on_ground(ground, groups, rounds, say)
