@@ -134,6 +134,8 @@ class Fleet(Strict):
     """Networks the gateway may connect to although they are private or reserved (the lab's)."""
     dispatch_horizon_s: Annotated[WholeSeconds, Field(ge=0, le=86_400)] = 300
     """How long before its time a message may go to its node, in seconds."""
+    moves_in_flight: Annotated[Count, Field(ge=1, le=1000)] = 20
+    """How many egresses may be on their planned way between nodes at a time (drain, rebalance)."""
     probe_interval_s: Annotated[WholeSeconds, Field(ge=5, le=86_400)] = 300
     """How often each egress is probed, in seconds."""
     probe_target: (

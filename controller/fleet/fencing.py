@@ -20,7 +20,7 @@ from controller.leases.watcher import fence_node
 from controller.store import Row, Store, Transaction, queries
 
 _SQL = queries.load("fencing")
-_LEASES = queries.load("reconcile")
+_LEASES = queries.load("shards")
 
 
 async def fence(

@@ -204,7 +204,9 @@ CREATE TABLE public.node (
     wanted_generation bigint DEFAULT 1 NOT NULL,
     disk_free_bytes bigint DEFAULT 0 NOT NULL,
     open_connections integer DEFAULT 0 NOT NULL,
-    fenced boolean DEFAULT false NOT NULL
+    fenced boolean DEFAULT false NOT NULL,
+    draining boolean DEFAULT false NOT NULL,
+    added_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.probe (
@@ -266,6 +268,16 @@ CREATE VIEW public.rate_limit AS
           WHERE ((suspension.scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])) AND ((suspension.until IS NULL) OR (suspension.until > now())))) limits
   GROUP BY limits.scope, limits.provider, limits.subject;
 
+CREATE TABLE public.rebalance (
+    only_one boolean DEFAULT true NOT NULL,
+    actor text NOT NULL,
+    reason text NOT NULL,
+    max_in_flight integer,
+    began_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT rebalance_max_in_flight_check CHECK ((max_in_flight > 0)),
+    CONSTRAINT rebalance_only_one_check CHECK (only_one)
+);
+
 CREATE TABLE public.running_mailbox (
     node_id text NOT NULL,
     address text NOT NULL,
@@ -285,6 +297,14 @@ CREATE TABLE public.setting (
 );
 
 COMMENT ON TABLE public.setting IS 'fleet-wide settings of the inventory (name "fleet") and the like';
+
+CREATE TABLE public.shard_move (
+    egress_id text NOT NULL,
+    from_node text NOT NULL,
+    to_node text,
+    reason text NOT NULL,
+    began_at timestamp with time zone DEFAULT now() NOT NULL
+);
 
 CREATE TABLE public.suppression (
     client_id text NOT NULL,
@@ -360,6 +380,9 @@ ALTER TABLE ONLY public.node
 ALTER TABLE ONLY public.probe
     ADD CONSTRAINT probe_pkey PRIMARY KEY (egress_id);
 
+ALTER TABLE ONLY public.rebalance
+    ADD CONSTRAINT rebalance_pkey PRIMARY KEY (only_one);
+
 ALTER TABLE ONLY public.running_mailbox
     ADD CONSTRAINT running_mailbox_pkey PRIMARY KEY (node_id, address);
 
@@ -368,6 +391,9 @@ ALTER TABLE ONLY public.schema_migration
 
 ALTER TABLE ONLY public.setting
     ADD CONSTRAINT setting_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.shard_move
+    ADD CONSTRAINT shard_move_pkey PRIMARY KEY (egress_id);
 
 ALTER TABLE ONLY public.slow_down
     ADD CONSTRAINT slow_down_pkey PRIMARY KEY (scope, provider, subject);
@@ -453,3 +479,6 @@ ALTER TABLE ONLY public.probe
 
 ALTER TABLE ONLY public.running_mailbox
     ADD CONSTRAINT running_mailbox_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.shard_move
+    ADD CONSTRAINT shard_move_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id) ON DELETE CASCADE;

@@ -93,11 +93,14 @@ INSERT INTO dkim_key (domain, selector, public_key, sealed_key)
 VALUES (%(domain)s, %(selector)s, %(public_key)s, %(sealed_key)s)
 
 -- add_egress --
--- Adds an egress with a surrogate address that no egress had before.
+-- Adds an egress with a surrogate address that no egress had before. The 65534th is the address
+-- at which the gateway answers probes, 198.18.255.254.
 INSERT INTO egress (id, client_id, public_ip, helo_name, region, kind, host, port, username,
                     sealed_password, only_node, surrogate_index)
 VALUES (%(id)s, %(client_id)s, %(public_ip)s, %(helo_name)s, %(region)s, %(kind)s, %(host)s,
-        %(port)s, %(username)s, %(sealed_password)s, %(only_node)s, nextval('egress_surrogate'))
+        %(port)s, %(username)s, %(sealed_password)s, %(only_node)s,
+        (SELECT CASE next.number WHEN 65534 THEN nextval('egress_surrogate') ELSE next.number END
+         FROM (SELECT nextval('egress_surrogate') AS number) AS next))
 
 -- change_egress --
 -- Changes an egress, which thereby is of the inventory again if it had left. `keep_password`: the

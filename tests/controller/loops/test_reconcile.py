@@ -36,6 +36,17 @@ class Scene:
             id=node_id,
         )  # fmt: skip
 
+    async def runs(self, node_id: str) -> None:
+        """The node runs all that it was assigned."""
+        for query in ("forget_running", "record_wanted"):
+            await self.store.execute(queries.load("sessions")[query], node_id=node_id)
+
+    async def ages(self, seconds: float) -> None:
+        """The inventory has had all nodes for so much longer."""
+        await self.store.execute(
+            sql("UPDATE node SET added_at = added_at - make_interval(secs => %(s)s)"), s=seconds
+        )
+
     async def places(self) -> dict[str, list[str]]:
         rows = await self.store.fetch_all(
             sql("SELECT node_id, array_agg(egress_id ORDER BY egress_id) AS egresses"
@@ -66,7 +77,7 @@ async def test_a_node_closed_after_the_plan_was_made_gets_nothing(
         row["id"] for row in await scene.store.fetch_all(sql("SELECT id FROM egress ORDER BY id"))
     ]
     assigned = await scene.store.fetch_all(
-        queries.load("reconcile")["assign"],
+        queries.load("shards")["assign"],
         egress_ids=egress_ids[:2],
         node_ids=["n1", "n2"],
     )
@@ -87,11 +98,11 @@ async def test_new_nodes_get_their_share_before_they_connect(scene: Scene) -> No
 async def test_a_node_that_never_connects_loses_its_share_after_a_while(scene: Scene) -> None:
     await scene.cycle()
     await scene.holds("n1")
-    await scene.cycle(59)
+    await scene.ages(59)
+    await scene.cycle()
     assert len((await scene.places())["n2"]) == 2
     # n1 renews, n2 never came.
-    await scene.holds("n1")
-    await scene.cycle(2)
+    await scene.ages(2)
     await scene.cycle()
     assert await scene.places() == {"n1": ["px1", "px2", "px3", "px4"]}
 
@@ -201,3 +212,53 @@ async def test_when_room_is_short_the_client_of_higher_priority_keeps_its_place(
     await scene.cycle()
     await scene.cycle()
     assert await scene.places() == {"n1": ["px4"]}
+
+
+async def test_no_more_moves_than_the_limit_are_under_way_whoever_leads(
+    store: Store, tmp_path: Path
+) -> None:
+    inventory = small_inventory(nodes=2, egresses=6, moves_in_flight=2)
+    await apply(store, open_sealer(tmp_path), inventory)
+    scene = Scene(store)
+    await scene.cycle()
+    await scene.holds("n1")
+    await scene.holds("n2")
+    await store.execute(sql("UPDATE node SET draining = true, cordoned = true WHERE id = 'n1'"))
+    assert await scene.cycle() == "moved 2 egresses, 2 are under way and 1 wait"
+    # Another controller is elected: it has seen nothing and finds both under way.
+    assert await Scene(store).cycle() == "2 are under way and 1 wait"
+    await store.execute(sql("DELETE FROM assignment WHERE state = 'releasing'"))
+    assert await Scene(store).cycle() == "moved 2 egresses, 2 are under way and 1 wait"
+    await scene.holds("n2")
+    assert await Scene(store).cycle() == "2 are under way and 1 wait"
+    await scene.runs("n2")
+    assert await Scene(store).cycle() == "moved 1 egresses, 1 are under way and 0 wait"
+
+
+async def test_a_rebalance_ends_by_itself_when_the_load_is_even(
+    store: Store, tmp_path: Path
+) -> None:
+    await apply(store, open_sealer(tmp_path), small_inventory(nodes=1, egresses=6))
+    scene = Scene(store)
+    await scene.cycle()
+    await scene.holds("n1")
+    await apply(store, open_sealer(tmp_path), small_inventory(nodes=2, egresses=6))
+    await scene.holds("n2")
+    assert await scene.cycle() == "everything is where it should be"
+    await store.execute(
+        sql("INSERT INTO rebalance (actor, reason, max_in_flight) VALUES ('operator/x', '', 1)")
+    )
+    for _ in range(20):
+        await scene.cycle()
+        assert await store.fetch_value(sql("SELECT count(*) FROM shard_move")) <= 1
+        await store.execute(sql("DELETE FROM assignment WHERE state = 'releasing'"))
+        await scene.cycle()
+        await scene.holds("n2")
+        await scene.runs("n2")
+    assert {id: len(egresses) for id, egresses in (await scene.places()).items()} == {
+        "n1": 4,
+        "n2": 2,
+    }
+    (entry,) = await store.fetch_all(sql("SELECT * FROM audit WHERE action = 'end-rebalance'"))
+    assert entry["evidence"]["ordered_by"] == "operator/x"
+    assert await store.fetch_value(sql("SELECT count(*) FROM rebalance")) == 0
