@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from postfleet.v1 import fleet_pb2_grpc, submission_pb2_grpc
+from postfleet.v1 import fleet_pb2_grpc, submission_pb2_grpc, suppression_pb2_grpc
 
 from controller.cli.command import Session
 from controller.cli.exits import Exit
@@ -36,13 +36,18 @@ class Connection:
 
     def __init__(self, session: Session, channel: grpc.Channel) -> None:
         self._session = session
-        self._fleet = fleet_pb2_grpc.FleetServiceStub(channel)
+        # Names of methods are the services' own: none stands in two of them.
+        self._stubs = (
+            fleet_pb2_grpc.FleetServiceStub(channel),
+            suppression_pb2_grpc.SuppressionServiceStub(channel),
+        )
         self.submission = submission_pb2_grpc.SubmissionServiceStub(channel)
 
     def ask(self, method: str, request: Any, timeout_s: float = ASK_TIMEOUT_S) -> Any:
-        """The answer of a FleetService method. Raises Failure."""
+        """The answer of a unary method, whichever service has it. Raises Failure."""
+        call = next(getattr(stub, method) for stub in self._stubs if hasattr(stub, method))
         try:
-            return getattr(self._fleet, method)(request, timeout=timeout_s)
+            return call(request, timeout=timeout_s)
         except grpc.RpcError as error:
             raise self.failure(error) from None
 

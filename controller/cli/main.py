@@ -22,6 +22,7 @@ from controller.cli.groups import (
     node,
     shaping,
     shard,
+    suppression,
 )
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ for _name, _group in (
     ("egress", egress),
     ("domain", domain),
     ("message", message),
+    ("suppression", suppression),
     ("shaping", shaping),
     ("audit", audit),
     ("controller", controller),

@@ -25,5 +25,9 @@ class RefusedError(FleetError):
         self.reasons = tuple(reasons)
 
 
+class NotAllowedError(FleetError):
+    """The caller may call this, but not for what it named."""
+
+
 class FleetChangedError(FleetError):
     """The fleet changed in the meantime; ask again."""

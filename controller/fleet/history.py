@@ -16,7 +16,7 @@ from controller.store import Store, queries
 _SQL = queries.load("fleet")
 _MOST_IDS = 10_000
 # Of subjects in the audit log.
-_KINDS = ("client", "domain", "egress", "fleet", "mailbox", "message", "node")
+_KINDS = ("client", "domain", "egress", "fleet", "mailbox", "message", "node", "suppression")
 
 
 async def messages(store: Store, request: fleet_pb2.ListMessagesRequest) -> fleet_pb2.MessageList:

@@ -9,26 +9,23 @@ asked again who, for the audit log. Errors become statuses in `controller.fleet.
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Awaitable, Callable
 from importlib.metadata import version
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import structlog
 from grpc import aio
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
 from controller.fleet import fencing, history, lists, orders
+from controller.fleet.answering import answering
 from controller.fleet.apply import apply_inventory, plan_inventory
 from controller.fleet.plan import Plan
 from controller.fleet.rows import FleetRows
-from controller.fleet.status import KNOWN, status_of
 from controller.fleet.wanted import wanted_rows
 from controller.keys.authority import FleetCa
 from controller.keys.identity import Peer, peer_identity
 from controller.keys.sealing import Sealer
 from controller.store import Store, queries
-from controller.store.errors import StoreError
 from inventory.errors import Finding, InventoryError
 from inventory.load import Loaded, located, parse
 from inventory.secrets import references, wrong_with
@@ -36,27 +33,6 @@ from inventory.secrets import references, wrong_with
 _SQL = queries.load("fleet")
 _log = structlog.get_logger(__name__)
 Context = aio.ServicerContext[Any, Any]
-Service = TypeVar("Service")
-Request = TypeVar("Request")
-Reply = TypeVar("Reply")
-
-
-def _answering(
-    method: Callable[[Service, Request, Context], Awaitable[Reply]],
-) -> Callable[[Service, Request, Context], Awaitable[Reply]]:
-    """Errors of a method become its status."""
-
-    @functools.wraps(method)
-    async def answer(self: Service, request: Request, context: Context) -> Reply:
-        try:
-            return await method(self, request, context)
-        except KNOWN as error:
-            if isinstance(error, StoreError):
-                _log.error("fleet call failed", method=method.__name__, why=str(error))
-            await context.abort_with_status(status_of(error))
-            raise AssertionError("unreachable") from error
-
-    return answer
 
 
 class FleetService(fleet_pb2_grpc.FleetServiceServicer):
@@ -67,7 +43,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self._ca = ca
         self._sealer = sealer
 
-    @_answering
+    @answering
     async def PlanInventory(
         self, request: fleet_pb2.InventoryRequest, context: Context
     ) -> fleet_pb2.InventoryPlan:
@@ -75,7 +51,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         planned = await plan_inventory(self._store, self._sealer, wanted)
         return await asyncio.to_thread(_plan, planned, loaded, applied=False)
 
-    @_answering
+    @answering
     async def ApplyInventory(
         self, request: fleet_pb2.InventoryRequest, context: Context
     ) -> fleet_pb2.InventoryPlan:
@@ -84,7 +60,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         _log.info("inventory applied", changes=len(done.changes))
         return await asyncio.to_thread(_plan, done, loaded, applied=True)
 
-    @_answering
+    @answering
     async def GetFleet(
         self, request: fleet_pb2.GetFleetRequest, context: Context
     ) -> fleet_pb2.FleetSummary:
@@ -98,79 +74,79 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
             controller_version=version("postfleet"),
         )
 
-    @_answering
+    @answering
     async def ListNodes(
         self, request: fleet_pb2.ListRequest, context: Context
     ) -> fleet_pb2.NodeList:
         return await lists.nodes(self._store, request)
 
-    @_answering
+    @answering
     async def ListMailboxes(
         self, request: fleet_pb2.ListRequest, context: Context
     ) -> fleet_pb2.MailboxList:
         return await lists.mailboxes(self._store, request)
 
-    @_answering
+    @answering
     async def ListEgresses(
         self, request: fleet_pb2.ListRequest, context: Context
     ) -> fleet_pb2.EgressList:
         return await lists.egresses(self._store, request)
 
-    @_answering
+    @answering
     async def ListDomains(
         self, request: fleet_pb2.ListRequest, context: Context
     ) -> fleet_pb2.DomainList:
         return await lists.domains(self._store, request)
 
-    @_answering
+    @answering
     async def ListDnsRecords(
         self, request: fleet_pb2.ListRequest, context: Context
     ) -> fleet_pb2.DnsRecordList:
         return await lists.dns_records(self._store, request)
 
-    @_answering
+    @answering
     async def ListMessages(
         self, request: fleet_pb2.ListMessagesRequest, context: Context
     ) -> fleet_pb2.MessageList:
         return await history.messages(self._store, request)
 
-    @_answering
+    @answering
     async def GetMessage(
         self, request: fleet_pb2.GetMessageRequest, context: Context
     ) -> fleet_pb2.MessageDetail:
         return await history.message(self._store, request.id)
 
-    @_answering
+    @answering
     async def ListAudit(
         self, request: fleet_pb2.ListAuditRequest, context: Context
     ) -> fleet_pb2.AuditList:
         return await history.audit(self._store, request)
 
-    @_answering
+    @answering
     async def EnrolNode(
         self, request: fleet_pb2.EnrolNodeRequest, context: Context
     ) -> fleet_pb2.EnrolNodeReply:
         return await orders.enrol_node(self._store, self._ca, request, _actor(context))
 
-    @_answering
+    @answering
     async def SetNodeCordon(
         self, request: fleet_pb2.SetNodeCordonRequest, context: Context
     ) -> fleet_pb2.Node:
         return await orders.set_cordon(self._store, request, _actor(context))
 
-    @_answering
+    @answering
     async def FenceNode(
         self, request: fleet_pb2.FenceNodeRequest, context: Context
     ) -> fleet_pb2.FenceNodeReply:
         return await fencing.fence(self._store, request, _actor(context))
 
-    @_answering
+    @answering
     async def DecommissionNode(
         self, request: fleet_pb2.DecommissionNodeRequest, context: Context
     ) -> fleet_pb2.Node:
         return await orders.decommission(self._store, request, _actor(context))
 
-    @_answering
+    @answering
     async def SetSuspension(
         self, request: fleet_pb2.SetSuspensionRequest, context: Context
     ) -> fleet_pb2.SetSuspensionReply:

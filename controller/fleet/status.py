@@ -16,6 +16,7 @@ from grpc_status import rpc_status  # type: ignore[import-untyped]
 from controller.fleet.errors import (
     BadRequestError,
     FleetChangedError,
+    NotAllowedError,
     NotFoundError,
     RefusedError,
 )
@@ -31,6 +32,7 @@ KNOWN = (
     FleetChangedError,
     InventoryError,
     KeysError,
+    NotAllowedError,
     NotFoundError,
     RefusedError,
     StoreError,
@@ -82,6 +84,8 @@ def _described(error: Exception) -> tuple[int, str, list[Message]]:
 def _code(error: Exception) -> int:
     if isinstance(error, NotFoundError):
         return int(code_pb2.NOT_FOUND)
+    if isinstance(error, NotAllowedError):
+        return int(code_pb2.PERMISSION_DENIED)
     if isinstance(error, BadRequestError | RefusedRequestError):
         return int(code_pb2.INVALID_ARGUMENT)
     if isinstance(error, FleetChangedError):

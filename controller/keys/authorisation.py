@@ -14,6 +14,7 @@ ALLOWED: dict[str, frozenset[Kind]] = {
     "postfleet.v1.NodeService": frozenset({Kind.NODE}),
     "postfleet.v1.FleetService": frozenset({Kind.OPERATOR}),
     "postfleet.v1.SubmissionService": frozenset({Kind.OPERATOR, Kind.CLIENT}),
+    "postfleet.v1.SuppressionService": frozenset({Kind.OPERATOR, Kind.CLIENT}),
     "grpc.health.v1.Health": _ANYBODY,
     "grpc.reflection.v1alpha.ServerReflection": _ANYBODY,
     "grpc.reflection.v1.ServerReflection": _ANYBODY,

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from postfleet.v1 import fleet_pb2_grpc, node_pb2_grpc, submission_pb2_grpc
+from postfleet.v1 import (
+    fleet_pb2_grpc,
+    node_pb2_grpc,
+    submission_pb2_grpc,
+    suppression_pb2_grpc,
+)
 
 from controller.desired.current import CurrentFleet
 from controller.fleet.service import FleetService
@@ -16,6 +21,7 @@ from controller.sessions.pusher import Pusher
 from controller.sessions.registry import Registry
 from controller.sessions.service import NodeService
 from controller.store import Store
+from controller.suppression.service import SuppressionService
 
 
 def services(
@@ -30,6 +36,7 @@ def services(
     node = NodeService(store, current, registry, pusher)
     fleet = FleetService(store, ca, sealer)
     submission = SubmissionService(store)
+    suppression = SuppressionService(store)
     return [
         (
             "postfleet.v1.NodeService",
@@ -43,6 +50,12 @@ def services(
             "postfleet.v1.SubmissionService",
             lambda server: submission_pb2_grpc.add_SubmissionServiceServicer_to_server(
                 submission, server
+            ),
+        ),
+        (
+            "postfleet.v1.SuppressionService",
+            lambda server: suppression_pb2_grpc.add_SuppressionServiceServicer_to_server(
+                suppression, server
             ),
         ),
     ]

@@ -119,7 +119,7 @@ def credentials(
     """Make credentials for a further operator or for a client's tools.
 
     Runs where the controller's state is, because the fleet's CA signs. An operator may order
-    everything; a client may submit mail of its own and nothing else.
+    everything; a client may submit mail of its own, and see and change what is suppressed for it.
     """
     from controller.cli.exits import Exit
     from controller.cli.failure import Failure
