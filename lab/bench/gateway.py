@@ -28,7 +28,8 @@ class Gateway:
         config.write_text(json.dumps(_config()))
         self.process: Process = ground.namespace.popen(
             [sys.executable, "-m", "node_agent.gateway.main", "--config", str(config),
-             "--control", str(self._control), "--metrics", "127.0.0.1:9602"],
+             "--control", str(self._control), "--metrics", "127.0.0.1:9602",
+             "--marks", str(folder / "in-use")],
             log="gateway",
             cwd=Path(__file__).parents[2],
         )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from node_agent.agent.errors import ConfigError
+from node_agent.local.guard_paths import HELD
 
 Endpoint = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9.-]+:\d{1,5}$")]
 ETC = Path("/etc/postfleet")
@@ -48,6 +49,8 @@ class PostfixSettings(_Table):
     intake: Endpoint = "127.0.0.1:10587"
     log: Path = Path("/var/log/postfleet/mail.log")
     postqueue: tuple[str, ...] = ("/usr/sbin/postqueue", "-j")
+    # Where postfleet-apply's guard says what it held, and why.
+    guard_reports: Path = HELD
     # SMTP connections to the intake at one time, and messages marked at once on each.
     connections: Annotated[int, Field(ge=1, le=32)] = 8
     batch: Annotated[int, Field(ge=1, le=500)] = 20

@@ -68,6 +68,8 @@ class Daemon:
             postfix.postqueue,
             postfix.queue_interval_s,
             lambda: self.right.spec.generation > 0,
+            postfix.guard_reports,
+            self.holds.discard,
             self.learned,
         )
         self.release = ReleaseDesk(

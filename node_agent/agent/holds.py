@@ -1,6 +1,7 @@
 """Puts queue files on hold through postfleet-apply: at once, and again until it is done.
 
-An uncertain message must not be tried again by Postfix; only root may hold it (postsuper(1)).
+An uncertain message must not be tried again by Postfix; only root may hold it, and delete it when
+it has ended (postsuper(1)).
 """
 
 from __future__ import annotations
@@ -53,6 +54,21 @@ class Holds:
                 await asyncio.sleep(delay_s(failures, 0.2, 10.0, random.Random()))  # noqa: S311
             if not self._wanted:
                 self._changed.clear()
+
+    async def discard(self, queue_ids: list[str]) -> None:
+        """Delete queue files, of which nothing may come any more; say so where that fails."""
+        request = local_pb2.ApplyRequest(
+            queue=local_pb2.QueueCommand(
+                action=local_pb2.QUEUE_ACTION_DELETE, queue_ids=queue_ids[:MOST_AT_ONCE]
+            )
+        )
+        try:
+            reply = await apply_client.apply(request, self._socket)
+        except LocalError as error:
+            _log.error("not-deleted", queue_ids=queue_ids, error=str(error))
+            return
+        if reply.stage:
+            _log.error("not-deleted", queue_ids=queue_ids, stage=reply.stage, error=reply.error)
 
     async def _hold(self, batch: dict[str, str]) -> bool:
         request = local_pb2.ApplyRequest(

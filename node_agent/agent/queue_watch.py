@@ -1,17 +1,20 @@
-"""Looks at Postfix's queue from time to time: load figures, and messages that vanished.
+"""Looks at Postfix's queue from time to time: load figures, messages that vanished, and messages
+that the guard put on hold.
 
 A message that Postfix had, that is in its queue no more, and whose end the log does not tell (lines
-were lost) will never be heard of again: it becomes uncertain, with that as its evidence.
+were lost) will never be heard of again: it becomes uncertain, with that as its evidence. So does a
+message that was being delivered when Postfix ended, unless the log tells how that went.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from pathlib import Path
 
 import structlog
 
-from node_agent.agent import clock, metrics, queue_view
+from node_agent.agent import clock, guard_reports, metrics, queue_view
 from node_agent.agent.errors import EvidenceError
 from node_agent.agent.lifecycle import Fact, FactKind, State
 from node_agent.agent.maillog.follower import LogFollower
@@ -19,7 +22,6 @@ from node_agent.agent.queue_view import QueueView
 from node_agent.agent.spool.spool import Learned, Spool
 
 LOOKS_AGAIN = 2
-HELD_SETTLE_S = 2.0
 
 _log = structlog.get_logger("queue-watch")
 
@@ -34,15 +36,6 @@ def vanished(queued_before: Collection[str], view: QueueView, still_queued: set[
     return sorted(i for i in queued_before if i in still_queued and i not in present)
 
 
-def interrupted(in_flight: Mapping[str, str], view: QueueView) -> dict[str, str]:
-    """Queue id to message id of what was being delivered when it was put on hold. Pure.
-
-    Before Postfix starts, everything in its active queue is put on hold: what a crash or a stop
-    interrupted may have been sent, and Postfix would simply send it again.
-    """
-    return {q: i for q, i in in_flight.items() if q in view.held and view.messages.get(q) == i}
-
-
 class QueueWatch:
     """`run` for ever; `view` is the last look."""
 
@@ -53,6 +46,8 @@ class QueueWatch:
         postqueue: Sequence[str],
         interval_s: float,
         configured: Callable[[], bool],
+        reports: Path,
+        discard: Callable[[list[str]], Awaitable[None]],
         on_learned: Callable[[list[Learned]], Awaitable[None]],
     ) -> None:
         self._spool = spool
@@ -61,6 +56,9 @@ class QueueWatch:
         self._interval_s = interval_s
         # Before the first spec runs, Postfix has no configuration and no queue of ours.
         self._configured = configured
+        # The guard's; and what deletes queue files.
+        self._reports = reports
+        self._discard = discard
         self._on_learned = on_learned
         self.sizes: dict[str, int] = {}
 
@@ -92,20 +90,21 @@ class QueueWatch:
         await self._give_up(vanished(before, view, still))
 
     async def _see_to_held(self, view: QueueView) -> None:
-        suspects = interrupted(await self._spool.in_flight(), view)
-        if not suspects:
+        reports = guard_reports.read(self._reports)
+        if not reports:
             return
-        # Someone may have held a running delivery, whose end is logged in a moment.
-        await asyncio.sleep(HELD_SETTLE_S)
+        # smtp(8) may have outlived master(8) by a moment, and its line is in the log.
         await self._follower.catch_up()
-        still = await self._spool.in_flight()
-        reason = "on hold since Postfix was stopped while it was being delivered: maybe sent"
+        ids = [view.messages[q] for q in reports if q in view.messages]
+        judgement = guard_reports.judge(reports, view, await self._spool.states(ids))
         facts = [
-            (i, Fact(FactKind.UNCERTAIN, clock.wall_ms(), queue_id=q, reason=reason))
-            for q, i in suspects.items()
-            if q in still
+            (i, Fact(FactKind.UNCERTAIN, clock.wall_ms(), queue_id=queue_id, reason=reason))
+            for i, (queue_id, reason) in judgement.open.items()
         ]
-        await self._on_learned(await self._spool.learn(facts))
+        if facts:
+            await self._on_learned(await self._spool.learn(facts))
+        if judgement.over:
+            await self._discard(judgement.over)
 
     async def _give_up(self, message_ids: list[str]) -> None:
         if not message_ids:

@@ -67,8 +67,12 @@ class Layout:
         return self.root / "var/log/postfleet/mail.log"
 
     @property
+    def queue(self) -> Path:
+        return self.root / "var/spool/postfix"
+
+    @property
     def master_pid(self) -> Path:
-        return self.root / "var/spool/postfix/pid/master.pid"
+        return self.queue / "pid/master.pid"
 
     @property
     def nftables(self) -> Path:

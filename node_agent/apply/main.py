@@ -3,6 +3,7 @@
     postfleet-apply         an ApplyRequest on stdin (a unix socket), the ApplyReply on stdout
     postfleet-apply --net   closes the SMTP ports and makes surrogate addresses local (at boot)
     postfleet-apply --boot  makes the files of the applied generation whole (at boot)
+    postfleet-apply --guard starting|ended   holds what Postfix may have been delivering (guard.py)
 
 Runs of it wait for each other. It opens no network connection but to Postfix's intake on loopback,
 reads no configuration but agent.toml's node_id, and keeps nothing in memory. Exit status: 0 when a
@@ -25,6 +26,7 @@ from postfleet.v1 import local_pb2
 from node_agent.apply import boot, request, swap
 from node_agent.apply.apply_spec import applied, apply_spec, go_back
 from node_agent.apply.errors import ApplyError, ValidationFailed
+from node_agent.apply.guard import guard
 from node_agent.apply.layout import Layout
 from node_agent.apply.queue_command import run_queue_command
 from node_agent.apply.stage import present
@@ -38,6 +40,9 @@ def main() -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--net", action="store_true", help="close the SMTP ports (at boot)")
     mode.add_argument("--boot", action="store_true", help="make the applied generation whole")
+    mode.add_argument(
+        "--guard", choices=("starting", "ended"), help="Postfix is about to start, or has ended"
+    )
     arguments = parser.parse_args()
     structlog.configure(
         processors=[
@@ -52,6 +57,8 @@ def main() -> None:
     layout = Layout()
     if arguments.net or arguments.boot:
         _at_boot(layout, net=arguments.net)
+    elif arguments.guard:
+        _guard(layout, has_ended=arguments.guard == "ended")
     else:
         request.answer(_serve(layout))
 
@@ -63,6 +70,15 @@ def _at_boot(layout: Layout, *, net: bool) -> None:
         else:
             with _alone(layout):
                 _log.info(boot.restore(layout))
+    except ApplyError as error:
+        _log.error("not ready for Postfix", error=str(error))
+        sys.exit(1)
+
+
+def _guard(layout: Layout, *, has_ended: bool) -> None:
+    # Not alone: a run that restarts Postfix waits for this.
+    try:
+        _log.info(guard(layout, has_ended=has_ended))
     except ApplyError as error:
         _log.error("not ready for Postfix", error=str(error))
         sys.exit(1)

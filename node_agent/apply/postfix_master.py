@@ -42,7 +42,7 @@ def start_if_stopped(layout: Layout) -> bool:
     if pid(layout) is not None:
         return False
     # Not "start": on Debian 12 the unit may be active while the daemons are not.
-    _must(run(_SYSTEMCTL, "restart", _unit()))
+    _must(run(_SYSTEMCTL, "restart", unit()))
     if pid(layout) is None:
         raise ReloadFailed(f"Postfix does not start; see {layout.mail_log} and `journalctl -e`")
     return True
@@ -66,10 +66,10 @@ def reread(layout: Layout) -> None:
 
 def stop() -> None:
     """Stop it: there is no generation that it could run. Raises ReloadFailed."""
-    _must(run(_SYSTEMCTL, "stop", _unit()))
+    _must(run(_SYSTEMCTL, "stop", unit()))
 
 
-def _unit() -> str:
+def unit() -> str:
     """Return the unit that holds the daemons; on Debian 12 postfix.service is only a shell."""
     kind = run(_SYSTEMCTL, "show", "--property=Type", "--value", "postfix.service")
     return "postfix@-.service" if kind.stdout.strip() == "oneshot" else "postfix.service"

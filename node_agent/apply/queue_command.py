@@ -16,7 +16,7 @@ from node_agent.apply.errors import QueueCommandFailed, ValidationFailed
 # Base 52 without vowels: seconds (6 and more), microseconds (4), "z", inode number. postconf(5),
 # enable_long_queue_ids. "z" is the digit 51, so it may stand elsewhere, too.
 _DIGIT = "[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]"
-_LONG_QUEUE_ID = re.compile(f"{_DIGIT}{{10,20}}z{_DIGIT}{{1,14}}")
+LONG_QUEUE_ID = re.compile(f"{_DIGIT}{{10,20}}z{_DIGIT}{{1,14}}")
 _MOST_IDS = 10_000
 _OPTIONS = {
     local_pb2.QUEUE_ACTION_HOLD: "-h",
@@ -46,6 +46,6 @@ def checked(command: local_pb2.QueueCommand) -> tuple[str, list[str]]:
     if len(command.queue_ids) > _MOST_IDS:
         raise ValidationFailed(f"{len(command.queue_ids)} queue ids; at most {_MOST_IDS} at once")
     for queue_id in command.queue_ids:
-        if not _LONG_QUEUE_ID.fullmatch(queue_id):
+        if not LONG_QUEUE_ID.fullmatch(queue_id):
             raise ValidationFailed(f"{queue_id[:40]!r} is no long queue id; nothing was done")
     return option, list(command.queue_ids)

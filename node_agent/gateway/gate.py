@@ -15,18 +15,20 @@ from dataclasses import replace
 import structlog
 
 from node_agent.gateway import lease
-from node_agent.gateway.admission import Admitted, Probe, Refusal, Rules, admit
+from node_agent.gateway.admission import Admitted, Probe, Refusal, Rules, Stage, admit
 from node_agent.gateway.config import GatewayConfig
 from node_agent.gateway.deadman import Deadman
 from node_agent.gateway.farewell import Farewell
 from node_agent.gateway.flow import Fence
 from node_agent.gateway.lease import Lease
 from node_agent.gateway.loop import Loop, Timer
+from node_agent.gateway.marks import Marks
 from node_agent.gateway.original_dst import original_destination
 from node_agent.gateway.passage import Outside, Passage
 from node_agent.gateway.probe_session import ProbeSession
 from node_agent.gateway.proxy_manners import ProxyManners
 from node_agent.gateway.pump import Pump
+from node_agent.gateway.recent import UNKNOWN_OCTETS, Recent, Risk
 from node_agent.gateway.resolver import Resolver
 from node_agent.gateway.tally import Tally
 
@@ -34,6 +36,7 @@ log = structlog.get_logger(__name__)
 
 _ACCEPT_PAUSE_S = 0.2
 _SWEEP_S = 0.25
+_MARKS_S = 1.0
 # smtp(8) keeps an idle connection for reuse (2 s by default); a closed egress does not wait.
 _CLOSED_IDLE_NS = 1_000_000_000
 # How long a connection may live half-closed with nothing moving.
@@ -51,12 +54,18 @@ class Gate:
         resolver: Resolver,
         deadman: Deadman | None,
         destination: Destination = original_destination,
+        marks: Marks | None = None,
     ) -> None:
         self.rules = Rules()
         self.fence = Fence()
         self.tally = Tally()
         self.passages: dict[Passage, None] = {}
         self.pumps: set[Pump] = set()
+        self.marks = marks or Marks(loop, None)
+        self.recent = Recent()
+        for egress_id in self.marks.marked:
+            # Of an earlier process.
+            self.recent.ended(egress_id, loop.clock(), UNKNOWN_OCTETS)
         self._loop = loop
         self._outside = Outside(
             loop, resolver, ProxyManners(), self._permit, self._opened, self._refused
@@ -65,6 +74,7 @@ class Gate:
         self._destination = destination
         self._lease_timers: tuple[Timer, ...] = ()
         loop.call_in(_SWEEP_S, self._sweep)
+        loop.call_in(_MARKS_S, self._see_to_marks)
 
     # --- rules ---------------------------------------------------------------------------------
 
@@ -110,6 +120,12 @@ class Gate:
         count = Counter(pump.label for pump in self.pumps)
         count.update(passage.egress.id for passage in self.passages)
         return count
+
+    def at_risk(self, since_ns: int) -> dict[str, Risk]:
+        """Return what connections that were open at `since_ns` or later could have carried."""
+        for pump in self.pumps:
+            self._account(pump)
+        return self.recent.at_risk(((p.label, p.carried_out) for p in self.pumps), since_ns)
 
     def _refuse_the_unpermitted(self) -> None:
         """End the passages that may not come to be open any more; a proxy may be slow."""
@@ -165,6 +181,12 @@ class Gate:
         self.pumps.add(pump)
         pump.start()
 
+    def adopt_from_before(self, pump: Pump) -> None:
+        """The same for a pump of an earlier process, whose mark may be missing."""
+        pump.carried_out = UNKNOWN_OCTETS
+        self.marks.before_opening(pump.label, lambda _problem: None)
+        self.adopt(pump)
+
     def new_pump(self, down: socket.socket, up: socket.socket, egress_id: str) -> Pump:
         """Return a pump of this gate that does not carry yet."""
         return Pump(self._loop, self.fence, down, up, self._ended, egress_id)
@@ -187,7 +209,16 @@ class Gate:
     def _pass(self, down: socket.socket, way: Admitted) -> None:
         passage = Passage(self._outside, down, way)
         self.passages[passage] = None
-        passage.start()
+        self.marks.before_opening(passage.egress.id, lambda problem: self._noted(passage, problem))
+
+    def _noted(self, passage: Passage, problem: str) -> None:
+        """The disk knows that this egress is in use, or cannot be told."""
+        if passage not in self.passages:
+            return
+        if problem:
+            passage.refuse(Refusal(passage.egress.id, Stage.LEASE, problem))
+        else:
+            passage.start()
 
     def _permit(self, egress_id: str) -> Refusal | None:
         return self.rules.may_open(egress_id, self._loop.clock())
@@ -211,8 +242,10 @@ class Gate:
     def _ended(self, pump: Pump) -> None:
         self.pumps.discard(pump)
         self._account(pump)
+        self.recent.ended(pump.label, self._loop.clock(), pump.carried_out)
 
     def _account(self, pump: Pump) -> None:
+        pump.carried_out += pump.from_down.octets
         self.tally.octets_out += pump.from_down.octets
         self.tally.octets_in += pump.from_up.octets
         pump.from_down.octets = pump.from_up.octets = 0
@@ -236,3 +269,12 @@ class Gate:
                 pump.cut()
             elif pump.label in closed and idle_ns > _CLOSED_IDLE_NS and pump.between_transactions:
                 pump.hang_up()
+
+    def _see_to_marks(self) -> None:
+        self._loop.call_in(_MARKS_S, self._see_to_marks)
+        self.marks.sync_if_used()
+        now_ns = self._loop.clock()
+        in_use = self.open_connections()
+        self.marks.drop(
+            [e for e in self.marks.marked if not in_use[e] and not self.recent.lately(e, now_ns)]
+        )

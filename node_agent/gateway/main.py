@@ -24,6 +24,7 @@ from node_agent.gateway.deadman import Deadman
 from node_agent.gateway.errors import ConfigError
 from node_agent.gateway.gate import Gate
 from node_agent.gateway.loop import Loop
+from node_agent.gateway.marks import Marks
 from node_agent.gateway.options import Options
 from node_agent.gateway.orders import Orders
 from node_agent.gateway.resolver import Resolver
@@ -54,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(settings: Options) -> int:
     inherited = systemd.inherited_fds()
     loop = Loop()
-    gate = Gate(loop, Resolver(loop), Deadman())
+    gate = Gate(loop, Resolver(loop), Deadman(), marks=Marks(loop, settings.marks))
     orders = Orders(gate)
     _reload(gate, orders, settings)
     taken = handover.take_over(gate, [fd for name, fd in inherited if name == handover.STORE_NAME])

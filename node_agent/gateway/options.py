@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from node_agent.gateway import systemd
 from node_agent.gateway.config import CONFIG_PATH
 from node_agent.gateway.errors import ConfigError
 from node_agent.gateway.metrics import DEFAULT_PORT
 from node_agent.local.gateway_client import GATEWAY_SOCKET
+from node_agent.local.guard_paths import MARKS
 
 _AGENT_TOML = Path("/etc/postfleet/agent.toml")
 
@@ -25,6 +27,8 @@ class Options:
     control: Path
     control_users: tuple[str, ...]
     metrics: tuple[str, int] | None
+    # None: nothing is noted (see marks.py).
+    marks: Path | None
 
 
 def parse(arguments: Sequence[str] | None = None) -> Options:
@@ -56,6 +60,11 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help=f"HOST:PORT of the metrics, or none; default: port {DEFAULT_PORT} beside the "
         f"agent's metrics_listen in {_AGENT_TOML}, else on 127.0.0.1",
     )
+    parser.add_argument(
+        "--marks",
+        help="directory where the egresses in use are noted for postfleet-apply's guard, or none; "
+        f"default: {MARKS} under systemd, else none",
+    )
     parsed = parser.parse_args(arguments)
     try:
         return Options(
@@ -64,9 +73,16 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
             control=parsed.control,
             control_users=tuple(parsed.control_user or ("postfleet-agent",)),
             metrics=_metrics(parsed.metrics),
+            marks=_marks(parsed.marks),
         )
     except ConfigError as error:
         parser.error(str(error))
+
+
+def _marks(given: str | None) -> Path | None:
+    if given is None:
+        return MARKS if systemd.under_systemd() else None
+    return None if given == "none" else Path(given)
 
 
 def _metrics(given: str | None, agent_toml: Path = _AGENT_TOML) -> tuple[str, int] | None:

@@ -27,7 +27,15 @@ class Orders:
             self._do(request)
         except GatewayError as refusal:
             error = str(refusal)
-        return local_pb2.GatewayReply(error=error, status=self.status())
+        reply = local_pb2.GatewayReply(error=error, status=self.status())
+        if request.WhichOneof("body") == "at_risk":
+            for egress_id, risk in self._gate.at_risk(request.at_risk.since_ns).items():
+                reply.at_risk.add(
+                    egress_id=egress_id,
+                    connections=risk.connections,
+                    most_octets_out=risk.most_octets,
+                )
+        return reply
 
     def status(self) -> local_pb2.GatewayStatus:
         """Return the state: an entry for each configured egress and each that is still open."""
@@ -73,7 +81,7 @@ class Orders:
                 )
             case "close":
                 gate.close(request.close.egress_ids)
-            case "status":
+            case "status" | "at_risk":
                 pass
             case _:
                 raise GatewayError("the request asks for nothing this version knows")

@@ -52,7 +52,7 @@ class Passage:
         self._patience: Timer | None = None
         self._proxy_address = ""
         # What is under way, for the words of a refusal.
-        self._doing = ""
+        self._doing = "noting that the egress is in use"
         self._over = False
 
     def start(self) -> None:

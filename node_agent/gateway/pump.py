@@ -44,6 +44,7 @@ class Pump:
         "_fence",
         "_loop",
         "_on_end",
+        "carried_out",
         "down",
         "from_down",
         "from_up",
@@ -72,6 +73,8 @@ class Pump:
         self.from_down = Flow(down, up)
         self.from_up = Flow(up, down)
         self.label = label
+        # Octets towards the receiver, as far as the owner has taken account of them.
+        self.carried_out = 0
         # When octets last moved, and whether they came from the receiver.
         self.moved_ns = loop.clock()
         self.last_from_up = True

@@ -57,8 +57,17 @@ class BlockingGatewayClient:
         """Ask for the state; changes nothing."""
         return self.ask(gateway_request.status_request())
 
+    def at_risk(self, since_ns: int) -> list[local_pb2.GatewayAtRisk]:
+        """Ask which egresses had a connection open at `since_ns` or later; changes nothing."""
+        request = gateway_request.at_risk_request(since_ns)
+        return list(gateway_request.read_whole_reply(self._exchange(request), "at_risk").at_risk)
+
     def ask(self, request: local_pb2.GatewayRequest) -> local_pb2.GatewayStatus:
         """Send one request and wait for its reply; `timeout_s` holds for each step."""
+        what = request.WhichOneof("body") or "nothing"
+        return gateway_request.read_reply(self._exchange(request), what)
+
+    def _exchange(self, request: local_pb2.GatewayRequest) -> bytes:
         message = frame(request.SerializeToString())
         what = request.WhichOneof("body") or "nothing"
         try:
@@ -66,7 +75,7 @@ class BlockingGatewayClient:
                 self._socket = self._connected()
             self._socket.sendall(message)
             header = self._receive(self._socket, HEADER_OCTETS, what)
-            reply = self._receive(self._socket, message_length(header), what)
+            return self._receive(self._socket, message_length(header), what)
         except OSError as error:
             self.close()
             raise Unreachable(
@@ -76,7 +85,6 @@ class BlockingGatewayClient:
         except LocalError:
             self.close()
             raise
-        return gateway_request.read_reply(reply, what)
 
     def close(self) -> None:
         """End the connection; the next request opens one again."""

@@ -1,4 +1,4 @@
-"""Builds the four requests of the gateway's control socket and reads its replies. Pure."""
+"""Builds the requests of the gateway's control socket and reads its replies. Pure."""
 
 from __future__ import annotations
 
@@ -46,15 +46,25 @@ def status_request() -> local_pb2.GatewayRequest:
     return local_pb2.GatewayRequest(status=local_pb2.GatewayStatusRequest())
 
 
+def at_risk_request(since_ns: int) -> local_pb2.GatewayRequest:
+    """Which egresses had a connection open at `since_ns` (CLOCK_BOOTTIME) or later?"""
+    return local_pb2.GatewayRequest(at_risk=local_pb2.GatewayAtRiskRequest(since_ns=since_ns))
+
+
 def read_reply(message: bytes, what: str) -> local_pb2.GatewayStatus:
     """Return the status in one reply to `what` (a word for messages: "lease", "close", …).
 
     Raises Refused with the gateway's words, Malformed when it is no GatewayReply.
     """
+    return read_whole_reply(message, what).status
+
+
+def read_whole_reply(message: bytes, what: str) -> local_pb2.GatewayReply:
+    """The same for a request that is answered by more than the status."""
     try:
         reply = local_pb2.GatewayReply.FromString(message)
     except DecodeError as error:
         raise Malformed(f"the gateway's answer to {what} is no GatewayReply") from error
     if reply.error:
         raise Refused(f"the gateway refused {what}: {reply.error}", reply.status)
-    return reply.status
+    return reply

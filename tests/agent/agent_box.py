@@ -78,6 +78,7 @@ directory = "{self.spool_directory}"
 log = "{self.box.log}"
 postqueue = {json.dumps(self.box.postqueue)}
 queue_interval_s = 1.0
+guard_reports = "{self.place}/held"
 """
         )
         self._agent = self._inside("-m", "node_agent.agent.main", "--config", str(config))

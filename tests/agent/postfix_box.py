@@ -141,9 +141,11 @@ class PostfixBox:
             time.sleep(0.1)
 
     def hold_active(self) -> None:
-        """What a node does before Postfix starts: hold what was being delivered at the end."""
-        spool = self.root / "var/spool/postfix"
+        """What the guard does when Postfix has ended, as if all of it may have been sent."""
+        spool, reports = self.root / "var/spool/postfix", self._place / "held"
+        reports.mkdir(exist_ok=True)
         for path in (spool / "active").iterdir():
+            (reports / path.name).write_text("a connection was open: maybe sent")
             path.rename(spool / "hold" / path.name)
 
     def start(self) -> None:

@@ -11,11 +11,13 @@ from postfleet.v1 import node_pb2
 
 from node_agent.agent import suspensions, verp
 from node_agent.agent.backoff import delay_s
+from node_agent.agent.guard_reports import judge as judge_held
 from node_agent.agent.handover.leftovers import peers_at_work
 from node_agent.agent.handover.waiting import Waiting, WaitingRoom
 from node_agent.agent.lease import Lease, granted, newer
-from node_agent.agent.queue_view import read
-from node_agent.agent.queue_watch import interrupted, vanished
+from node_agent.agent.lifecycle import State
+from node_agent.agent.queue_view import QueueView, read
+from node_agent.agent.queue_watch import vanished
 from node_agent.agent.right import Right
 from tests.agent.standins import SPEC, message_id
 
@@ -212,10 +214,27 @@ def test_the_queue_names_our_messages_by_their_token() -> None:
     view = read(QUEUE.splitlines())
     assert view.messages == {"Q1": message_id(1)}
     assert view.sizes == {"hold": 1, "deferred": 1}
-    assert interrupted({"Q1": message_id(1), "Q9": message_id(9)}, view) == {"Q1": message_id(1)}
     assert vanished([message_id(1), message_id(2), message_id(3)], view, {message_id(2)}) == [
         message_id(2)
     ]
+
+
+def test_what_the_guard_held_is_judged_by_what_is_known_of_its_message() -> None:
+    view = QueueView(
+        {f"Q{n}": message_id(n) for n in range(1, 7)}, frozenset({"Q1", "Q2", "Q3", "Q4", "Q5"}), {}
+    )
+    states = {
+        message_id(1): State.QUEUED,
+        message_id(2): State.SENT,
+        message_id(3): State.UNCERTAIN,
+        message_id(4): State.HANDING,
+        message_id(6): State.QUEUED,
+    }
+    reports = {f"Q{n}": f"why {n}" for n in range(1, 8)}
+    judgement = judge_held(reports, view, states)
+    # Q4: the hand-over's own evidence comes first; Q5: nobody's here; Q6: released; Q7: gone
+    assert judgement.open == {message_id(1): ("Q1", "why 1")}
+    assert judgement.over == ["Q2"]
 
 
 def test_mail_without_a_place_is_told_from_mail_that_only_waits() -> None:

@@ -351,8 +351,30 @@ async def test_what_a_dead_postfix_was_delivering_stays_on_hold_and_is_uncertain
     box.hold_active()
     box.start()
     await a_node.until(lambda: control.kinds(1) == ["queued", "uncertain"])
+    assert control.event(1, "uncertain").reason == "a connection was open: maybe sent"
     await asyncio.sleep(4)
     assert senders(a_node) == once_each(range(1, 2))
+
+
+async def test_what_was_held_although_the_log_tells_its_end_is_removed(one_node: Node) -> None:
+    control, box = one_node.controller, one_node.box
+    control.dispatch(dispatched(1, "stall-x@b.test"))
+    await one_node.until(lambda: len(one_node.received()) == 1)
+    (queued,) = box.queue()
+    one_node.kill_agent()
+    box.kill()
+    box.hold_active()
+    with box.log.open("a") as log:
+        # smtp(8) outlived master(8): the receiver answered after all.
+        log.write(
+            f"{time.strftime('%b %e %H:%M:%S')} box postfix/egress-px001/smtp[9]: "
+            f"{queued['queue_id']}: to=<stall-x@b.test>, relay=127.0.0.1[127.0.0.1]:2525, delay=1, "
+            "delays=0/0/0/1, dsn=2.0.0, status=sent (250 2.0.0 Ok: taken)\n"
+        )
+    box.start()
+    one_node.start_agent()
+    await one_node.until(lambda: control.kinds(1) == ["queued", "sent"])
+    await one_node.until(lambda: box.queue() == [])
 
 
 async def test_smtpd_and_postfix_may_die_during_the_hand_over(a_node: Node) -> None:

@@ -1,13 +1,16 @@
 """A receiver for these tests: takes mail at one address, keeps every octet, obeys the recipient.
 
 The recipient's local part says what happens: `refuse…` 550 at RCPT, `later…` 451 at RCPT,
-`vanish…` disconnect instead of the answer to the final dot; anything else is taken.
+`vanish…` disconnect instead of the answer to the final dot, `stall…` no answer to the final dot,
+`mute…` none to RCPT, both until the sink ends; anything else is taken.
 """
 
 from __future__ import annotations
 
+import contextlib
 import socketserver
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -23,10 +26,22 @@ class Session:
 
 
 class RecordingSink:
-    """A threaded SMTP server; a context manager. `eightbit`: whether it announces 8BITMIME."""
+    """A threaded SMTP server; a context manager.
 
-    def __init__(self, address: str, *, port: int = 25, eightbit: bool = True) -> None:
+    `eightbit`: whether it announces 8BITMIME; `dawdle`: called before a final dot is answered.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        port: int = 25,
+        eightbit: bool = True,
+        dawdle: Callable[[], None] = lambda: None,
+    ) -> None:
         sink = self
+        self._dawdle = dawdle
+        self._over = threading.Event()
         self.sessions: list[Session] = []
         self.eightbit = eightbit
 
@@ -34,7 +49,8 @@ class RecordingSink:
             def handle(self) -> None:
                 session = Session(self.client_address[0])
                 sink.sessions.append(session)
-                sink._converse(session, self.rfile, self.wfile)
+                with contextlib.suppress(ConnectionError):
+                    sink._converse(session, self.rfile, self.wfile)
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
@@ -58,6 +74,7 @@ class RecordingSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._over.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -80,20 +97,30 @@ class RecordingSink:
                     reply = "550 5.1.1 no such user here"
                 elif "<later" in text:
                     reply = "451 4.7.1 greylisted"
+                elif "<mute" in text:
+                    self._over.wait()
             elif verb == "DATA":
                 wfile.write(b"354 go on\r\n")
-                session.messages.append((sender, recipient, _content(rfile)))
+                content = _content(rfile)
+                if content is None:
+                    return
+                session.messages.append((sender, recipient, content))
                 if "<vanish" in recipient:
                     return
+                if "<stall" in recipient:
+                    self._over.wait()
+                self._dawdle()
             elif verb == "QUIT":
                 wfile.write(b"221 2.0.0 bye\r\n")
                 return
             wfile.write(reply.encode() + b"\r\n")
 
 
-def _content(rfile: Any) -> bytes:
-    """The octets until the final dot, dots unstuffed (RFC 5321 section 4.5.2)."""
+def _content(rfile: Any) -> bytes | None:
+    """The octets until the final dot, dots unstuffed (RFC 5321 section 4.5.2); None: it was cut."""
     lines = []
-    while (line := rfile.readline()) not in (b".\r\n", b""):
+    while (line := rfile.readline()) != b".\r\n":
+        if not line:
+            return None
         lines.append(line[1:] if line.startswith(b".") else line)
     return b"".join(lines)

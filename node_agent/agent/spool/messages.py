@@ -81,6 +81,16 @@ def in_states(db: sqlite3.Connection, states: Sequence[State]) -> list[SpooledMe
     return [_message(row) for row in rows]
 
 
+def states(db: sqlite3.Connection, ids: Iterable[str]) -> dict[str, State]:
+    """Message id to state, of those that are here."""
+    found: dict[str, State] = {}
+    for message_id in ids:
+        row = db.execute("SELECT state FROM message WHERE id = ?", (message_id,)).fetchone()
+        if row is not None:
+            found[message_id] = State(row[0])
+    return found
+
+
 def mark_handing(
     db: sqlite3.Connection, ids: Iterable[str], now_ms: int
 ) -> list[tuple[SpooledMessage, bytes]]:

@@ -107,6 +107,10 @@ class Spool:
 
         return await self._thread.run(look)
 
+    async def states(self, ids: Sequence[str]) -> dict[str, State]:
+        """The states of those of these messages that are here."""
+        return await self._thread.run(lambda db: messages.states(db, ids))
+
     async def in_states(self, *states: State) -> list[SpooledMessage]:
         """All messages in these states."""
         return await self._thread.run(lambda db: messages.in_states(db, states))

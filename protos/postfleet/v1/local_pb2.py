@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from postfleet.v1 import spec_pb2 as postfleet_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18postfleet/v1/local.proto\x12\x0cpostfleet.v1\x1a\x17postfleet/v1/spec.proto\"k\n\x0c\x41pplyRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x16.postfleet.v1.NodeSpecH\x00\x12+\n\x05queue\x18\x02 \x01(\x0b\x32\x1a.postfleet.v1.QueueCommandH\x00\x42\x06\n\x04\x62ody\"k\n\nApplyReply\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x1a\n\x12running_generation\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"L\n\x0cQueueCommand\x12)\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x19.postfleet.v1.QueueAction\x12\x11\n\tqueue_ids\x18\x02 \x03(\t\"\xe1\x01\n\x0eGatewayRequest\x12+\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.postfleet.v1.GatewayLeaseH\x00\x12\x37\n\x0bsuspensions\x18\x02 \x01(\x0b\x32 .postfleet.v1.GatewaySuspensionsH\x00\x12+\n\x05\x63lose\x18\x03 \x01(\x0b\x32\x1a.postfleet.v1.GatewayCloseH\x00\x12\x34\n\x06status\x18\x04 \x01(\x0b\x32\".postfleet.v1.GatewayStatusRequestH\x00\x42\x06\n\x04\x62ody\"J\n\x0cGatewayReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0b\x32\x1b.postfleet.v1.GatewayStatus\"b\n\x0cGatewayLease\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10trusted_until_ns\x18\x02 \x01(\x04\x12\x15\n\rexpires_at_ns\x18\x03 \x01(\x04\x12\x12\n\negress_ids\x18\x04 \x03(\t\"J\n\x12GatewaySuspensions\x12\x34\n\x0bsuspensions\x18\x01 \x03(\x0b\x32\x1f.postfleet.v1.GatewaySuspension\"6\n\x11GatewaySuspension\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\x0cGatewayClose\x12\x12\n\negress_ids\x18\x01 \x03(\t\"\x16\n\x14GatewayStatusRequest\"\x95\x01\n\rGatewayStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x33\n\x08\x65gresses\x18\x03 \x03(\x0b\x32!.postfleet.v1.GatewayEgressStatus\x12\x19\n\x11\x63onfig_generation\x18\x04 \x01(\x04\x12\x14\n\x0c\x63onfig_error\x18\x05 \x01(\t\"\x8a\x01\n\x13GatewayEgressStatus\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x18\n\x10open_connections\x18\x02 \x01(\r\x12\x0e\n\x06\x63losed\x18\x03 \x01(\x08\x12\x11\n\tconnected\x18\x04 \x01(\x04\x12\x0f\n\x07refused\x18\x05 \x01(\x04\x12\x12\n\nlast_probe\x18\x06 \x01(\t*t\n\x0bQueueAction\x12\x1c\n\x18QUEUE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11QUEUE_ACTION_HOLD\x10\x01\x12\x17\n\x13QUEUE_ACTION_UNHOLD\x10\x02\x12\x17\n\x13QUEUE_ACTION_DELETE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18postfleet/v1/local.proto\x12\x0cpostfleet.v1\x1a\x17postfleet/v1/spec.proto\"k\n\x0c\x41pplyRequest\x12&\n\x04spec\x18\x01 \x01(\x0b\x32\x16.postfleet.v1.NodeSpecH\x00\x12+\n\x05queue\x18\x02 \x01(\x0b\x32\x1a.postfleet.v1.QueueCommandH\x00\x42\x06\n\x04\x62ody\"k\n\nApplyReply\x12\r\n\x05stage\x18\x01 \x01(\t\x12\r\n\x05\x65rror\x18\x02 \x01(\t\x12\x1a\n\x12running_generation\x18\x03 \x01(\x04\x12\x11\n\tunchanged\x18\x04 \x01(\x08\x12\x10\n\x08\x63omplete\x18\x05 \x01(\x08\"L\n\x0cQueueCommand\x12)\n\x06\x61\x63tion\x18\x01 \x01(\x0e\x32\x19.postfleet.v1.QueueAction\x12\x11\n\tqueue_ids\x18\x02 \x03(\t\"\x98\x02\n\x0eGatewayRequest\x12+\n\x05lease\x18\x01 \x01(\x0b\x32\x1a.postfleet.v1.GatewayLeaseH\x00\x12\x37\n\x0bsuspensions\x18\x02 \x01(\x0b\x32 .postfleet.v1.GatewaySuspensionsH\x00\x12+\n\x05\x63lose\x18\x03 \x01(\x0b\x32\x1a.postfleet.v1.GatewayCloseH\x00\x12\x34\n\x06status\x18\x04 \x01(\x0b\x32\".postfleet.v1.GatewayStatusRequestH\x00\x12\x35\n\x07\x61t_risk\x18\x05 \x01(\x0b\x32\".postfleet.v1.GatewayAtRiskRequestH\x00\x42\x06\n\x04\x62ody\"x\n\x0cGatewayReply\x12\r\n\x05\x65rror\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0b\x32\x1b.postfleet.v1.GatewayStatus\x12,\n\x07\x61t_risk\x18\x03 \x03(\x0b\x32\x1b.postfleet.v1.GatewayAtRisk\"b\n\x0cGatewayLease\x12\r\n\x05\x65poch\x18\x01 \x01(\x04\x12\x18\n\x10trusted_until_ns\x18\x02 \x01(\x04\x12\x15\n\rexpires_at_ns\x18\x03 \x01(\x04\x12\x12\n\negress_ids\x18\x04 \x03(\t\"J\n\x12GatewaySuspensions\x12\x34\n\x0bsuspensions\x18\x01 \x03(\x0b\x32\x1f.postfleet.v1.GatewaySuspension\"6\n\x11GatewaySuspension\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\"\n\x0cGatewayClose\x12\x12\n\negress_ids\x18\x01 \x03(\t\"\x16\n\x14GatewayStatusRequest\"(\n\x14GatewayAtRiskRequest\x12\x10\n\x08since_ns\x18\x01 \x01(\x04\"P\n\rGatewayAtRisk\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63onnections\x18\x02 \x01(\r\x12\x17\n\x0fmost_octets_out\x18\x03 \x01(\x04\"\x95\x01\n\rGatewayStatus\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x33\n\x08\x65gresses\x18\x03 \x03(\x0b\x32!.postfleet.v1.GatewayEgressStatus\x12\x19\n\x11\x63onfig_generation\x18\x04 \x01(\x04\x12\x14\n\x0c\x63onfig_error\x18\x05 \x01(\t\"\x8a\x01\n\x13GatewayEgressStatus\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x18\n\x10open_connections\x18\x02 \x01(\r\x12\x0e\n\x06\x63losed\x18\x03 \x01(\x08\x12\x11\n\tconnected\x18\x04 \x01(\x04\x12\x0f\n\x07refused\x18\x05 \x01(\x04\x12\x12\n\nlast_probe\x18\x06 \x01(\t*t\n\x0bQueueAction\x12\x1c\n\x18QUEUE_ACTION_UNSPECIFIED\x10\x00\x12\x15\n\x11QUEUE_ACTION_HOLD\x10\x01\x12\x17\n\x13QUEUE_ACTION_UNHOLD\x10\x02\x12\x17\n\x13QUEUE_ACTION_DELETE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postfleet.v1.local_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_QUEUEACTION']._serialized_start=1252
-  _globals['_QUEUEACTION']._serialized_end=1368
+  _globals['_QUEUEACTION']._serialized_start=1477
+  _globals['_QUEUEACTION']._serialized_end=1593
   _globals['_APPLYREQUEST']._serialized_start=67
   _globals['_APPLYREQUEST']._serialized_end=174
   _globals['_APPLYREPLY']._serialized_start=176
@@ -41,21 +41,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_QUEUECOMMAND']._serialized_start=285
   _globals['_QUEUECOMMAND']._serialized_end=361
   _globals['_GATEWAYREQUEST']._serialized_start=364
-  _globals['_GATEWAYREQUEST']._serialized_end=589
-  _globals['_GATEWAYREPLY']._serialized_start=591
-  _globals['_GATEWAYREPLY']._serialized_end=665
-  _globals['_GATEWAYLEASE']._serialized_start=667
-  _globals['_GATEWAYLEASE']._serialized_end=765
-  _globals['_GATEWAYSUSPENSIONS']._serialized_start=767
-  _globals['_GATEWAYSUSPENSIONS']._serialized_end=841
-  _globals['_GATEWAYSUSPENSION']._serialized_start=843
-  _globals['_GATEWAYSUSPENSION']._serialized_end=897
-  _globals['_GATEWAYCLOSE']._serialized_start=899
-  _globals['_GATEWAYCLOSE']._serialized_end=933
-  _globals['_GATEWAYSTATUSREQUEST']._serialized_start=935
-  _globals['_GATEWAYSTATUSREQUEST']._serialized_end=957
-  _globals['_GATEWAYSTATUS']._serialized_start=960
-  _globals['_GATEWAYSTATUS']._serialized_end=1109
-  _globals['_GATEWAYEGRESSSTATUS']._serialized_start=1112
-  _globals['_GATEWAYEGRESSSTATUS']._serialized_end=1250
+  _globals['_GATEWAYREQUEST']._serialized_end=644
+  _globals['_GATEWAYREPLY']._serialized_start=646
+  _globals['_GATEWAYREPLY']._serialized_end=766
+  _globals['_GATEWAYLEASE']._serialized_start=768
+  _globals['_GATEWAYLEASE']._serialized_end=866
+  _globals['_GATEWAYSUSPENSIONS']._serialized_start=868
+  _globals['_GATEWAYSUSPENSIONS']._serialized_end=942
+  _globals['_GATEWAYSUSPENSION']._serialized_start=944
+  _globals['_GATEWAYSUSPENSION']._serialized_end=998
+  _globals['_GATEWAYCLOSE']._serialized_start=1000
+  _globals['_GATEWAYCLOSE']._serialized_end=1034
+  _globals['_GATEWAYSTATUSREQUEST']._serialized_start=1036
+  _globals['_GATEWAYSTATUSREQUEST']._serialized_end=1058
+  _globals['_GATEWAYATRISKREQUEST']._serialized_start=1060
+  _globals['_GATEWAYATRISKREQUEST']._serialized_end=1100
+  _globals['_GATEWAYATRISK']._serialized_start=1102
+  _globals['_GATEWAYATRISK']._serialized_end=1182
+  _globals['_GATEWAYSTATUS']._serialized_start=1185
+  _globals['_GATEWAYSTATUS']._serialized_end=1334
+  _globals['_GATEWAYEGRESSSTATUS']._serialized_start=1337
+  _globals['_GATEWAYEGRESSSTATUS']._serialized_end=1475
 # @@protoc_insertion_point(module_scope)

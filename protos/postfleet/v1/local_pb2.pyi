@@ -147,6 +147,7 @@ class GatewayRequest(_message.Message):
     SUSPENSIONS_FIELD_NUMBER: _builtins.int
     CLOSE_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    AT_RISK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lease(self) -> Global___GatewayLease: ...
     @_builtins.property
@@ -155,6 +156,8 @@ class GatewayRequest(_message.Message):
     def close(self) -> Global___GatewayClose: ...
     @_builtins.property
     def status(self) -> Global___GatewayStatusRequest: ...
+    @_builtins.property
+    def at_risk(self) -> Global___GatewayAtRiskRequest: ...
     def __init__(
         self,
         *,
@@ -162,12 +165,13 @@ class GatewayRequest(_message.Message):
         suspensions: Global___GatewaySuspensions | None = ...,
         close: Global___GatewayClose | None = ...,
         status: Global___GatewayStatusRequest | None = ...,
+        at_risk: Global___GatewayAtRiskRequest | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "close", b"close", "lease", b"lease", "status", b"status", "suspensions", b"suspensions"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at_risk", b"at_risk", "body", b"body", "close", b"close", "lease", b"lease", "status", b"status", "suspensions", b"suspensions"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "close", b"close", "lease", b"lease", "status", b"status", "suspensions", b"suspensions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_risk", b"at_risk", "body", b"body", "close", b"close", "lease", b"lease", "status", b"status", "suspensions", b"suspensions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["lease", "suspensions", "close", "status"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["lease", "suspensions", "close", "status", "at_risk"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -179,21 +183,27 @@ class GatewayReply(_message.Message):
 
     ERROR_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
+    AT_RISK_FIELD_NUMBER: _builtins.int
     error: _builtins.str
     """Empty: done."""
     @_builtins.property
     def status(self) -> Global___GatewayStatus:
         """Always the state after the request."""
 
+    @_builtins.property
+    def at_risk(self) -> _containers.RepeatedCompositeFieldContainer[Global___GatewayAtRisk]:
+        """To at_risk only."""
+
     def __init__(
         self,
         *,
         error: _builtins.str = ...,
         status: Global___GatewayStatus | None = ...,
+        at_risk: _abc.Iterable[Global___GatewayAtRisk] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["error", b"error", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_risk", b"at_risk", "error", b"error", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -316,6 +326,57 @@ class GatewayStatusRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GatewayStatusRequest: _TypeAlias = GatewayStatusRequest  # noqa: Y015
+
+@_typing.final
+class GatewayAtRiskRequest(_message.Message):
+    """The guard, when Postfix has ended: which egresses had a connection open then?"""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SINCE_NS_FIELD_NUMBER: _builtins.int
+    since_ns: _builtins.int
+    """CLOCK_BOOTTIME nanoseconds, at most a minute ago. Connections that ended before are left out."""
+    def __init__(
+        self,
+        *,
+        since_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["since_ns", b"since_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GatewayAtRiskRequest: _TypeAlias = GatewayAtRiskRequest  # noqa: Y015
+
+@_typing.final
+class GatewayAtRisk(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EGRESS_ID_FIELD_NUMBER: _builtins.int
+    CONNECTIONS_FIELD_NUMBER: _builtins.int
+    MOST_OCTETS_OUT_FIELD_NUMBER: _builtins.int
+    egress_id: _builtins.str
+    connections: _builtins.int
+    """Open now, or ended since."""
+    most_octets_out: _builtins.int
+    """What the one that carried most had carried towards the receiver. 2^62: not known, it is older
+    than the gateway's process.
+    """
+    def __init__(
+        self,
+        *,
+        egress_id: _builtins.str = ...,
+        connections: _builtins.int = ...,
+        most_octets_out: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["connections", b"connections", "egress_id", b"egress_id", "most_octets_out", b"most_octets_out"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GatewayAtRisk: _TypeAlias = GatewayAtRisk  # noqa: Y015
 
 @_typing.final
 class GatewayStatus(_message.Message):
