@@ -119,13 +119,14 @@ def _head(controller: IPv4Address, settings: Mapping[str, str]) -> Iterator[str]
 # The reference fleet, written by `python -m inventory.reference`. Do not edit: give other numbers.
 version: 1
 fleet:
-  name: reference
   allow_target_nets: [203.0.113.0/24, 198.51.100.0/24]"""
     given = {
+        "name": "reference",
         "dispatch_horizon_s": "60",
         "probe_interval_s": "60",
         "probe_target": f"{controller}:7444",
         "mail": "{minimal_backoff_s: 5, maximal_backoff_s: 20, queue_lifetime_s: 3600}",
+        "costs": "{proxy_monthly_eur: 1.5, domain_yearly_eur: 12, controller_monthly_eur: 9}",
     }
     for name, value in (given | dict(settings)).items():
         if name == "mail":

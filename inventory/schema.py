@@ -119,6 +119,22 @@ class MailDefaults(Strict):
     """The most SMTP connections of one egress to one destination at a time."""
 
 
+Euros = Annotated[float, Field(ge=0, le=1_000_000, strict=True)]
+
+
+class Costs(Strict):
+    """What things cost that have no price of their own, in euros; `postfleet cost` adds them up."""
+
+    proxy_monthly_eur: Euros = 0
+    """One SOCKS5 proxy, a month."""
+    domain_yearly_eur: Euros = 0
+    """One sending domain, a year."""
+    mailbox_monthly_eur: Euros = 0
+    """One mailbox, a month: what hosts its replies."""
+    controller_monthly_eur: Euros = 0
+    """The controller's machine and its database, a month."""
+
+
 class Fleet(Strict):
     """What holds for the whole fleet."""
 
@@ -147,6 +163,8 @@ class Fleet(Strict):
         | None
     ) = None
     """Where proxies reach the controller's exit-address echo; none: exit IPs are not checked."""
+    costs: Costs = Costs()
+    """Prices, for `postfleet cost` alone."""
     bounce_mx: HostName | None = None
     """The host that takes mail to the sending domains (bounces, replies); none: no MX records."""
 

@@ -14,6 +14,7 @@ from controller.cli.command import DEFAULT_CONTROLLER, Session, add
 from controller.cli.groups import (
     audit,
     controller,
+    cost,
     domain,
     egress,
     fleet,
@@ -74,6 +75,14 @@ def root(
 ) -> None:
     """Common options may stand here or behind the command."""
     context.obj = {"controller": controller, "credentials": credentials}
+
+
+add(
+    app,
+    "cost",
+    connects=False,
+    examples=("postfleet cost", "postfleet cost inventory.yaml --delivered 1600000"),
+)(cost.cost)
 
 
 @add(app, "version", connects=False, examples=("postfleet version",))
