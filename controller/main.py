@@ -16,10 +16,22 @@ import structlog
 
 from controller.keys.errors import KeysError
 from controller.postgres import PostgresError
+from controller.providers.table import TableError
 from controller.server import run
 from controller.serving.errors import ServingError
 from controller.serving.settings import Endpoint, RunSettings
+from controller.shaping.read import ShapingError
 from controller.store.errors import StoreError
+
+_CANNOT_START = (
+    KeysError,
+    ServingError,
+    StoreError,
+    PostgresError,
+    ShapingError,
+    TableError,
+    OSError,
+)
 
 
 def parse(arguments: Sequence[str] | None = None) -> RunSettings:
@@ -35,6 +47,12 @@ def parse(arguments: Sequence[str] | None = None) -> RunSettings:
                         help="a further DNS name or address of this controller")  # fmt: skip
     parser.add_argument("--join-grace", type=float, default=600.0, metavar="SECONDS",
                         help="how long new nodes are counted on")  # fmt: skip
+    parser.add_argument("--shaping", type=Path, metavar="FILE",
+                        help="shaping rules, asked before the shipped ones")  # fmt: skip
+    parser.add_argument("--providers", type=Path, metavar="FILE",
+                        help="MX hosts and their providers, over the shipped table")  # fmt: skip
+    parser.add_argument("--dns", type=_endpoint, action="append", default=[], metavar="HOST:PORT",
+                        help="a resolver to ask in place of the system's")  # fmt: skip
     given = parser.parse_args(arguments)
     return RunSettings(
         state_dir=given.state_dir,
@@ -44,6 +62,9 @@ def parse(arguments: Sequence[str] | None = None) -> RunSettings:
         dsn=given.dsn,
         names=tuple(given.names),
         join_grace_s=given.join_grace,
+        shaping=given.shaping,
+        providers=given.providers,
+        dns=tuple(given.dns),
     )
 
 
@@ -73,7 +94,7 @@ def serve(settings: RunSettings) -> int:
     configure_logging()
     try:
         run(settings)
-    except (KeysError, ServingError, StoreError, PostgresError, OSError) as error:
+    except _CANNOT_START as error:
         print(f"postfleet controller: {error}", file=sys.stderr)
         return 1
     return 0

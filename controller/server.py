@@ -29,6 +29,9 @@ from controller.loops.reconcile import Reconciler
 from controller.loops.sweeper import Sweeper
 from controller.planner.cycle import Planner
 from controller.postgres import EmbeddedServer
+from controller.providers.cycle import Asking, Naming
+from controller.providers.lookup import MailDns
+from controller.providers.table import open_table
 from controller.serving.fleet_keys import check_fleet_keys
 from controller.serving.http import MetricsServer
 from controller.serving.probe_echo import start_probe_echo
@@ -38,8 +41,13 @@ from controller.serving.settings import RunSettings
 from controller.sessions.errors import ControllerStops
 from controller.sessions.pusher import Pusher
 from controller.sessions.registry import Registry
+from controller.shaping.book import open_book
+from controller.shaping.proof import problems
+from controller.shaping.read import ShapingError
 from controller.store import Store
 from controller.store.migrate import migrate
+from controller.throttle.heard import Listener
+from controller.throttle.recovery import Recovery
 
 _log = structlog.get_logger(__name__)
 _GRACE_S = 3.0
@@ -81,7 +89,12 @@ async def _until_signal(settings: RunSettings, dsn: str, postgres: EmbeddedServe
 async def serving(
     settings: RunSettings, dsn: str, postgres: EmbeddedServer | None = None
 ) -> AsyncIterator[Controller]:
-    """A controller that serves within the block. Raises KeysError, StoreError, ServingError."""
+    """A controller that serves within the block.
+
+    Raises KeysError, StoreError, ServingError, and ShapingError or TableError for rules and tables
+    that cannot be used.
+    """
+    listener = _listener(settings)
     ca, sealer = open_fleet_ca(settings.state_dir), open_sealer(settings.state_dir)
     ensure_operator(ca, settings.state_dir)
     applied = await asyncio.to_thread(migrate, dsn)
@@ -97,7 +110,7 @@ async def serving(
             ca,
             settings.listen,
             settings.names,
-            services(store, ca, sealer, current, registry, pusher),
+            services(store, ca, sealer, current, registry, pusher, listener),
         )
         async with contextlib.AsyncExitStack() as stack:
             port = await rpc.start()
@@ -106,11 +119,20 @@ async def serving(
             await stack.enter_async_context(
                 _running(
                     _local_loops(store, current, registry, pusher)
-                    + [lead(store, lambda: _elected_loops(settings, store))]
+                    + [lead(store, lambda: _elected_loops(settings, store, listener))]
                     + ([_keep_running(postgres)] if postgres else [])
                 )
             )
             yield Controller(store, ca, sealer, registry, port)
+
+
+def _listener(settings: RunSettings) -> Listener:
+    table = open_table(settings.providers)
+    book = open_book(settings.shaping, table.names)
+    found = problems(book)
+    if found:
+        raise ShapingError(found)
+    return Listener(book, table)
 
 
 def _local_loops(
@@ -129,16 +151,31 @@ def _local_loops(
     ]
 
 
-def _elected_loops(settings: RunSettings, store: Store) -> list[Loop]:
+def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> list[Loop]:
     reconciler = Reconciler(store, join_grace_s=settings.join_grace_s)
     planner = Planner(store)
     sweeper = Sweeper(store)
+    naming = Naming(store, listener.table)
+    asking = Asking(store, listener.table, MailDns([(dns.host, dns.port) for dns in settings.dns]))
+    recovery = Recovery(store)
+
+    async def ask() -> None:
+        try:
+            await run_forever("mail-dns", asking.run_cycle, every_s=0.2)
+        finally:
+            await asking.close()
+
     return [
         lambda: run_forever("reconcile", reconciler.run_cycle, every_s=0.5),
         lambda: run_forever(
             "planner", planner.run_cycle, every_s=0.2, is_busy=lambda: planner.is_busy
         ),
         lambda: run_forever("sweeper", sweeper.run_cycle, every_s=5.0),
+        lambda: run_forever(
+            "providers", naming.run_cycle, every_s=0.2, is_busy=lambda: naming.is_busy
+        ),
+        ask,
+        lambda: run_forever("recovery", recovery.run_cycle, every_s=5.0),
     ]
 
 

@@ -1,7 +1,8 @@
 """Stores event reports, each event once, and moves the messages on, in one transaction a report.
 
 A node may report a message only while it is the last node the message was dispatched to. Events
-about other messages are kept as they are, and change nothing.
+about other messages are kept as they are, and change nothing. What a receiver said is kept with its
+meaning, and what follows from it happens in the same transaction.
 """
 
 from __future__ import annotations
@@ -13,30 +14,48 @@ from datetime import UTC, datetime
 from postfleet.v1 import node_pb2
 
 from controller.events.fold import KINDS, Outcome, Told, fold
-from controller.message_life import State
+from controller.message_life import Event, State
 from controller.planner.ledger import refund
 from controller.store import Store, Transaction, queries
+from controller.throttle import metrics as throttle_metrics
+from controller.throttle.follow import follow
+from controller.throttle.heard import About, Heard, Listener, Refusal
 
 _SQL = queries.load("events")
+_CONTEXTS = queries.load("throttle")["contexts"]
 # Postfix's log lines are shorter; what a receiver says is at most 512 octets a line.
 _MAX_TEXT = 4000
 
 
 async def record_events(
-    store: Store, node_id: str, report: node_pb2.EventReport
+    store: Store, node_id: str, report: node_pb2.EventReport, listener: Listener
 ) -> list[node_pb2.MessageEvent]:
     """Commits the report; gives the events that were new, in order. Repeating changes nothing."""
     if not report.events:
         return []
-    return await store.run(lambda tx: _record(tx, node_id, report))
+    new, heard = await store.run(lambda tx: _record(tx, node_id, report, listener))
+    throttle_metrics.count(heard, listener.table)
+    return new
 
 
 async def _record(
-    tx: Transaction, node_id: str, report: node_pb2.EventReport
-) -> list[node_pb2.MessageEvent]:
-    kept = await tx.fetch_all(_SQL["keep"], **_columns(node_id, report))
+    tx: Transaction, node_id: str, report: node_pb2.EventReport, listener: Listener
+) -> tuple[list[node_pb2.MessageEvent], list[Heard]]:
+    # A repeated number within one report would hit the same row twice; the last one would win.
+    events = list({event.seq: event for event in report.events}.values())
+    heard = await _hear(tx, node_id, events, listener)
+    columns = _columns(events) | _meanings(events, heard)
+    kept = await tx.fetch_all(_SQL["keep"], spool_id=report.spool_id, node_id=node_id, **columns)
     new_seqs = {row["seq"] for row in kept}
-    new = sorted((e for e in report.events if e.seq in new_seqs), key=lambda event: event.seq)
+    new = sorted((e for e in events if e.seq in new_seqs), key=lambda event: event.seq)
+    await _move_on(tx, node_id, new)
+    fresh = [heard[event.seq] for event in new if event.seq in heard]
+    await follow(tx, fresh)
+    return new, fresh
+
+
+async def _move_on(tx: Transaction, node_id: str, new: Sequence[node_pb2.MessageEvent]) -> None:
+    """Makes of the messages what the events say."""
     by_message: dict[str, list[node_pb2.MessageEvent]] = defaultdict(list)
     for event in new:
         by_message[event.message_id].append(event)
@@ -48,19 +67,44 @@ async def _record(
         await refund(tx, refunded)
     if changed:
         await tx.execute(_SQL["change"], **_changes(changed))
-    return new
+
+
+async def _hear(
+    tx: Transaction, node_id: str, events: Sequence[node_pb2.MessageEvent], listener: Listener
+) -> dict[int, Heard]:
+    """What receivers said in these events, by number."""
+    refusals = [refusal for event in events if (refusal := _refusal(event)) is not None]
+    if not refusals:
+        return {}
+    ids = sorted({refusal.message_id for refusal in refusals})
+    rows = await tx.fetch_all(_CONTEXTS, node_id=node_id, ids=ids)
+    about = {row.pop("id"): About(**row) for row in rows if row["mailbox"] and row["egress_id"]}
+    return {each.refusal.seq: each for each in listener.hear(refusals, about)}
+
+
+def _refusal(event: node_pb2.MessageEvent) -> Refusal | None:
+    kind = KINDS.get(event.kind)
+    if kind not in (Event.DEFERRED, Event.BOUNCED) or event.gateway_stage:
+        return None
+    return Refusal(
+        seq=event.seq,
+        message_id=_text(event.message_id),
+        egress_id=_text(event.egress_id),
+        relay=_text(event.relay),
+        reason=_text(event.reason),
+        dsn=_text(event.dsn),
+        log_line=_text(event.log_line),
+        at=_time(event),
+        final=kind is Event.BOUNCED,
+    )
 
 
 def _told(row: dict[str, object]) -> Told:
     return Told(**{**row, "state": State(str(row["state"]))})  # type: ignore[arg-type]
 
 
-def _columns(node_id: str, report: node_pb2.EventReport) -> dict[str, object]:
-    # A repeated number within one report would hit the same row twice; the last one would win.
-    events = list({event.seq: event for event in report.events}.values())
+def _columns(events: Sequence[node_pb2.MessageEvent]) -> dict[str, object]:
     return {
-        "spool_id": report.spool_id,
-        "node_id": node_id,
         "seqs": [event.seq for event in events],
         "message_ids": [_text(event.message_id) for event in events],
         "kinds": [str(KINDS.get(event.kind, "unknown")) for event in events],
@@ -72,6 +116,18 @@ def _columns(node_id: str, report: node_pb2.EventReport) -> dict[str, object]:
         "reasons": [_text(event.reason) for event in events],
         "gateway_stages": [_text(event.gateway_stage) for event in events],
         "log_lines": [_text(event.log_line) for event in events],
+    }
+
+
+def _meanings(
+    events: Sequence[node_pb2.MessageEvent], heard: dict[int, Heard]
+) -> dict[str, object]:
+    each = [heard.get(event.seq) for event in events]
+    return {
+        "providers": [one.provider if one else "" for one in each],
+        "scopes": [str(one.meaning.scope) if one and one.by_receiver else "" for one in each],
+        "permanents": [one.meaning.permanent if one else False for one in each],
+        "rules": [one.rule.name if one and one.rule else "" for one in each],
     }
 
 

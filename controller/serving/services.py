@@ -22,6 +22,7 @@ from controller.sessions.registry import Registry
 from controller.sessions.service import NodeService
 from controller.store import Store
 from controller.suppression.service import SuppressionService
+from controller.throttle.heard import Listener
 
 
 def services(
@@ -31,9 +32,10 @@ def services(
     current: CurrentFleet,
     registry: Registry,
     pusher: Pusher,
+    listener: Listener,
 ) -> Sequence[tuple[str, Register]]:
     """Full names of the services and what registers each with a server."""
-    node = NodeService(store, current, registry, pusher)
+    node = NodeService(store, current, registry, pusher, listener)
     fleet = FleetService(store, ca, sealer)
     submission = SubmissionService(store)
     suppression = SuppressionService(store)

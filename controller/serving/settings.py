@@ -38,3 +38,8 @@ class RunSettings:
     names: tuple[str, ...] = ()
     # Seconds for which a node that is in the inventory and never connected is counted on.
     join_grace_s: float = 600.0
+    # An operator's shaping rules and table of MX hosts, over the shipped ones.
+    shaping: Path | None = None
+    providers: Path | None = None
+    # Resolvers to ask for MX hosts in place of the system's.
+    dns: tuple[Endpoint, ...] = ()

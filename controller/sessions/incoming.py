@@ -15,10 +15,15 @@ from controller.sessions.releases import record_release
 from controller.sessions.session import NodeSession
 from controller.sessions.spec_delivery import record_spec_result
 from controller.store import Store
+from controller.throttle.heard import Listener
 
 
 async def take(
-    store: Store, current: CurrentFleet, session: NodeSession, message: node_pb2.NodeMessage
+    store: Store,
+    current: CurrentFleet,
+    listener: Listener,
+    session: NodeSession,
+    message: node_pb2.NodeMessage,
 ) -> None:
     """Acts on the message; answers go to the session's outbox. Raises SessionBroken, StoreError."""
     match message.WhichOneof("body"):
@@ -26,7 +31,7 @@ async def take(
             granted = await answer_heartbeat(store, session, message.heartbeat, current.timing)
             metrics.HEARTBEATS.labels("granted" if granted else "not-granted").inc()
         case "event_report":
-            await _take_events(store, session, message.event_report)
+            await _take_events(store, session, message.event_report, listener)
         case "dispatch_result":
             await record_dispatch_result(store, session, message.dispatch_result)
         case "probe_report":
@@ -42,14 +47,16 @@ async def take(
             pass
 
 
-async def _take_events(store: Store, session: NodeSession, report: node_pb2.EventReport) -> None:
+async def _take_events(
+    store: Store, session: NodeSession, report: node_pb2.EventReport, listener: Listener
+) -> None:
     if report.spool_id != session.spool_id:
         raise SessionBroken(
             f"events of spool {report.spool_id} in a session of spool {session.spool_id}"
         )
     if not report.events:
         return
-    for event in await record_events(store, session.node_id, report):
+    for event in await record_events(store, session.node_id, report, listener):
         metrics.count_event(event)
     session.outbox.put(
         node_pb2.ControllerMessage(

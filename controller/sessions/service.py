@@ -34,6 +34,7 @@ from controller.sessions.registry import Registry
 from controller.sessions.session import NodeSession
 from controller.store import Store, queries
 from controller.store.errors import StoreError
+from controller.throttle.heard import Listener
 
 _SQL = queries.load("sessions")
 _log = structlog.get_logger(__name__)
@@ -47,12 +48,18 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
     """Serves any number of nodes on one event loop."""
 
     def __init__(
-        self, store: Store, current: CurrentFleet, registry: Registry, pusher: Pusher
+        self,
+        store: Store,
+        current: CurrentFleet,
+        registry: Registry,
+        pusher: Pusher,
+        listener: Listener,
     ) -> None:
         self._store = store
         self._current = current
         self._registry = registry
         self._pusher = pusher
+        self._listener = listener
         self._pace = Pace()
 
     async def Session(  # type: ignore[override]  # noqa: N802 (gRPC's name)
@@ -127,7 +134,7 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
                 raise SessionBroken(f"nothing was heard for {silence_s:.0f} s") from None
             if message is grpc.aio.EOF:
                 return
-            await take(self._store, self._current, session, message)
+            await take(self._store, self._current, self._listener, session, message)
 
     async def _leave(self, session: NodeSession) -> None:
         self._registry.leave(session)

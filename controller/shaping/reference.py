@@ -21,9 +21,10 @@ _HEAD = """\
 Written by `python -m controller.shaping.reference`; do not edit.
 
 Every reply of a receiver that refuses or defers a message is classified (below), and asked of the
-shaping rules: the first rule that fires says what follows. The operator's rules are asked first,
-then the shipped ones. A rule of theirs with the name of a shipped one stands in its place;
-`disable = ["name"]` at the beginning of the file takes shipped rules away.
+shaping rules: the first rule that fires says what follows. The operator's rules
+(`postfleet controller run --shaping FILE`) are asked first, then the shipped ones. A rule of theirs
+with the name of a shipped one stands in its place; `disable = ["name"]` at the beginning of the
+file takes shipped rules away. A controller does not start with rules that `shaping check` refuses.
 
     postfleet shaping check rules.toml      prove the rules by their samples; every mistake at once
     postfleet shaping list                  the rules in the order in which they are asked
@@ -31,6 +32,13 @@ then the shipped ones. A rule of theirs with the name of a shipped one stands in
 
 What our own gateway says (`421 4.3.2 postfleet: …`) and what Postfix repeats for mail that it did
 not attempt fires nothing.
+
+What follows holds until it is over, and comes back in steps: a slowed pair doubles its rate after
+every hour without a refusal, and a pair that was suspended begins with 4 messages an hour. All of
+it stands in the audit log (`postfleet audit list --subject provider-egress/google/px001`) with the
+rule and the log line. A suspended pair stops dispatch; Postfix goes on trying what it holds
+already, and what it hears keeps the suspension alive. A permanent failure about the recipient
+suppresses that address for the client whose mail it was.
 
 ## The form of a rule
 
@@ -78,8 +86,9 @@ def _rules() -> Iterator[str]:
 def _providers() -> Iterator[str]:
     yield "\n## Providers\n"
     yield (
-        "Found by the MX hosts of the recipient's domain. `--providers FILE` adds to it and\n"
-        'overrules it: `[name]` and `mx = ["*.example.net"]`. A host that no pattern names is a\n'
+        "Found by the MX hosts of the recipient's domain, kept for their TTL. `--providers FILE`\n"
+        "adds to the table and overrules it:"
+        ' `[name]` and `mx = ["*.example.net"]`. A host that no pattern names is a\n'
         "provider of its own, called by its name without the first label.\n"
     )
     yield "| provider | MX hosts |"

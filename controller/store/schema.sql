@@ -134,6 +134,20 @@ CREATE TABLE public.ledger (
     CONSTRAINT ledger_used_check CHECK ((used >= 0))
 );
 
+CREATE TABLE public.mail_domain (
+    domain text NOT NULL,
+    provider text DEFAULT 'unknown'::text NOT NULL,
+    hosts text[] DEFAULT '{}'::text[] NOT NULL,
+    outcome text DEFAULT 'pending'::text NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    asked_at timestamp with time zone,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    wanted boolean DEFAULT true NOT NULL,
+    CONSTRAINT mail_domain_outcome_check CHECK ((outcome = ANY (ARRAY['pending'::text, 'found'::text, 'none'::text, 'failed'::text])))
+);
+
+COMMENT ON COLUMN public.mail_domain.outcome IS 'of the last question; none: the DNS says that it takes no mail; a provider once found is kept while questions fail';
+
 CREATE TABLE public.mailbox (
     address text NOT NULL,
     domain text NOT NULL,
@@ -362,6 +376,9 @@ ALTER TABLE ONLY public.lease
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_pkey PRIMARY KEY (scope, subject, day);
 
+ALTER TABLE ONLY public.mail_domain
+    ADD CONSTRAINT mail_domain_pkey PRIMARY KEY (domain);
+
 ALTER TABLE ONLY public.mailbox
     ADD CONSTRAINT mailbox_pkey PRIMARY KEY (address);
 
@@ -413,6 +430,8 @@ CREATE INDEX audit_by_subject ON public.audit USING btree (subject, id);
 
 CREATE INDEX event_by_message ON public.event USING btree (message_id);
 
+CREATE INDEX mail_domain_due ON public.mail_domain USING btree (failures, due_at) WHERE wanted;
+
 CREATE INDEX mailbox_by_client ON public.mailbox USING btree (client_id, address);
 
 CREATE INDEX mailbox_by_domain ON public.mailbox USING btree (domain);
@@ -421,7 +440,7 @@ CREATE INDEX mailbox_by_egress ON public.mailbox USING btree (egress_id);
 
 CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);
 
-CREATE INDEX message_of_unknown_provider ON public.message USING btree (id) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
+CREATE INDEX message_of_unknown_provider ON public.message USING btree (lower(regexp_replace(recipient, '^.*@'::text, ''::text))) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
 
 CREATE INDEX message_on_node ON public.message USING btree (node_id, id) WHERE (state = ANY (ARRAY['dispatched'::text, 'queued'::text]));
 

@@ -1,5 +1,9 @@
 """What receivers' words lead to: slow-downs, suspensions, suppressions; and how they end.
 
+    heard     a reply's meaning and the rule it fires (pure)
+    follow    does what the rule says, in the transaction that stores the reply
+    recovery  ends what is over
+    metrics   counts
     pace      a slowed pair as a pure state machine: rate by now, slower on a refusal, twice as fast
               after each quiet hour
 

@@ -21,6 +21,9 @@ from inventory.load import parse
 from inventory.reference import render
 from inventory.secrets import references
 
+# Controllers of tests ask no resolver of the machine's.
+NO_DNS = (Endpoint("127.0.0.1", 9),)
+
 
 @dataclass
 class Served:
@@ -74,7 +77,7 @@ def new_csr() -> str:
 
 @pytest.fixture
 async def served(database: str, tmp_path: Path) -> AsyncIterator[Served]:
-    settings = RunSettings(tmp_path / "state", Endpoint("127.0.0.1", 0))
+    settings = RunSettings(tmp_path / "state", Endpoint("127.0.0.1", 0), dns=NO_DNS)
     async with serving(settings, database) as controller:
         folder = tmp_path / "state" / "operator"
         async with operator_channel(controller.port, folder) as channel:

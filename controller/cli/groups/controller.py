@@ -70,6 +70,26 @@ def run(
             "--join-grace", metavar="SECONDS", min=0, help="How long new nodes are counted on"
         ),
     ] = 600.0,
+    shaping: Annotated[
+        Path | None,
+        typer.Option(
+            "--shaping", metavar="FILE", help="Shaping rules, asked before the shipped ones"
+        ),
+    ] = None,
+    providers: Annotated[
+        Path | None,
+        typer.Option(
+            "--providers", metavar="FILE", help="MX hosts and their providers, over the shipped"
+        ),
+    ] = None,
+    dns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dns",
+            metavar="HOST:PORT",
+            help="A resolver to ask for MX hosts in place of the system's; repeatable",
+        ),
+    ] = None,
 ) -> None:
     """Run a controller until SIGTERM or Ctrl-C.
 
@@ -90,6 +110,9 @@ def run(
             dsn=dsn or None,
             names=tuple(name or ()),
             join_grace_s=join_grace,
+            shaping=shaping,
+            providers=providers,
+            dns=tuple(_endpoint("--dns", each) for each in dns or ()),
         )
     )
     if code:

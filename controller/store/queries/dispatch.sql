@@ -37,7 +37,10 @@ WITH asked AS (
               SELECT 1 FROM stopped AS x
               WHERE (x.scope = 'mailbox' AND x.subject = m.mailbox)
                  OR (x.scope = 'domain' AND x.subject = split_part(m.mailbox, '@', 2))
-                 OR (x.scope = 'client' AND x.subject = m.client_id))
+                 OR (x.scope = 'client' AND x.subject = m.client_id)
+                 OR (x.scope = 'provider-egress' AND x.subject = m.provider || '/' || m.egress_id)
+                 OR (x.scope = 'provider-domain'
+                     AND x.subject = m.provider || '/' || split_part(m.mailbox, '@', 2)))
         ORDER BY m.not_before
         LIMIT u.room
     ) AS d

@@ -1,15 +1,17 @@
 -- keep --
 -- Stores reported events; gives the numbers of those that were not stored before.
 INSERT INTO event (spool_id, seq, message_id, node_id, kind, at, queue_id, egress_id, dsn, relay,
-                   reason, gateway_stage, log_line)
+                   reason, gateway_stage, log_line, provider, scope, permanent, rule)
 SELECT %(spool_id)s, t.seq, t.message_id, %(node_id)s, t.kind, t.at, t.queue_id, t.egress_id,
-       t.dsn, t.relay, t.reason, t.gateway_stage, t.log_line
+       t.dsn, t.relay, t.reason, t.gateway_stage, t.log_line, t.provider, t.scope, t.permanent,
+       t.rule
 FROM unnest(%(seqs)s::bigint[], %(message_ids)s::text[], %(kinds)s::text[],
             %(ats)s::timestamptz[], %(queue_ids)s::text[], %(egress_ids)s::text[],
             %(dsns)s::text[], %(relays)s::text[], %(reasons)s::text[],
-            %(gateway_stages)s::text[], %(log_lines)s::text[])
+            %(gateway_stages)s::text[], %(log_lines)s::text[], %(providers)s::text[],
+            %(scopes)s::text[], %(permanents)s::boolean[], %(rules)s::text[])
      AS t (seq, message_id, kind, at, queue_id, egress_id, dsn, relay, reason, gateway_stage,
-           log_line)
+           log_line, provider, scope, permanent, rule)
 ON CONFLICT (spool_id, seq) DO NOTHING
 RETURNING seq
 

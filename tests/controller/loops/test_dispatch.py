@@ -114,13 +114,38 @@ async def test_only_what_the_node_holds_in_its_present_term_goes(scene: Scene) -
         " VALUES ('domain', 'acme.test', 'x', '')",
         "INSERT INTO suspension (scope, subject, source, reason, until)"
         " VALUES ('client', 'acme', 'x', '', now() + interval '1 hour')",
+        "INSERT INTO suspension (scope, subject, source, reason)"
+        " VALUES ('provider-egress', 'google/px1', 'x', '')",
+        "INSERT INTO suspension (scope, subject, source, reason)"
+        " VALUES ('provider-domain', 'google/acme.test', 'x', '')",
     ],
 )
 async def test_nothing_goes(scene: Scene, change: str) -> None:
     await scene.scheduled("m")
+    await scene.store.execute(sql("UPDATE message SET provider = 'google'"))
     await scene.store.execute(sql(change))
     assert await scene.sent() == []
     assert await scene.state("m") == "scheduled"
+
+
+async def test_a_suspended_pair_stops_no_other(scene: Scene) -> None:
+    for id, mailbox, provider in (
+        ("stopped", "m1-1@acme.test", "google"),
+        ("other-provider", "m1-1@acme.test", "yahoo"),
+        ("not-looked-up", "m1-1@acme.test", None),
+        ("other-egress", "m2-1@acme.test", "google"),
+    ):
+        await scene.scheduled(id, mailbox)
+        await scene.store.execute(
+            sql("UPDATE message SET provider = %(provider)s WHERE id = %(id)s"),
+            id=id, provider=provider,
+        )  # fmt: skip
+    await scene.store.execute(
+        sql("INSERT INTO suspension (scope, subject, source, reason)"
+            " VALUES ('provider-egress', 'google/px1', 'x', ''),"
+            " ('provider-domain', 'yahoo/other.test', 'x', '')")
+    )  # fmt: skip
+    assert sorted(await scene.sent()) == ["not-looked-up", "other-egress", "other-provider"]
 
 
 async def test_a_suspension_that_is_over_stops_nothing(scene: Scene) -> None:

@@ -23,7 +23,8 @@ class ControllerProcess:
         self.target = f"127.0.0.1:{self.port}"
         self._arguments = [
             sys.executable, "-m", "controller.main", "--state-dir", str(state_dir),
-            "--listen", self.target, "--join-grace", "30", *(("--dsn", dsn) if dsn else ()),
+            "--listen", self.target, "--join-grace", "30", "--dns", "127.0.0.1:9",
+            *(("--dsn", dsn) if dsn else ()),
         ]  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
         self._log = state_dir / f"controller-{self.port}.log"

@@ -16,6 +16,7 @@ from controller.keys.sealing import open_sealer
 from controller.server import Controller, serving
 from controller.serving.settings import Endpoint, RunSettings
 from controller.store import Store
+from tests.controller.served import NO_DNS
 from tests.controller.sessions.scene import audit_of, connected, running, states, submit, until
 from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.small_fleet import apply, enrol, small_inventory, sql
@@ -27,7 +28,9 @@ LONG_LEASE = {"ttl_s": 600, "margin_s": 5, "heartbeat_s": 0.3}
 @pytest.fixture
 async def controller(database: str, store: Store, tmp_path: Path) -> AsyncIterator[Controller]:
     await apply(store, open_sealer(tmp_path), small_inventory(lease=LONG_LEASE))
-    settings = RunSettings(state_dir=tmp_path, listen=Endpoint("127.0.0.1", 0), join_grace_s=600)
+    settings = RunSettings(
+        state_dir=tmp_path, listen=Endpoint("127.0.0.1", 0), join_grace_s=600, dns=NO_DNS
+    )
     async with serving(settings, database) as controller:
         yield controller
 

@@ -16,13 +16,16 @@ from controller.keys.sealing import open_sealer
 from controller.server import Controller, serving
 from controller.serving.settings import Endpoint, RunSettings
 from controller.store import Store
+from tests.controller.served import NO_DNS
 from tests.controller.sessions.scene import audit_of, connected, running, states, submit, until
 from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.small_fleet import apply, enrol, small_inventory, sql
 
 
 def settings(state_dir: Path) -> RunSettings:
-    return RunSettings(state_dir=state_dir, listen=Endpoint("127.0.0.1", 0), join_grace_s=60)
+    return RunSettings(
+        state_dir=state_dir, listen=Endpoint("127.0.0.1", 0), join_grace_s=60, dns=NO_DNS
+    )
 
 
 @pytest.fixture

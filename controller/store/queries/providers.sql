@@ -1,0 +1,53 @@
+-- name --
+-- Gives messages that were not looked at yet the provider of their domain, `unknown` where it is
+-- not known, and notes which domains are to be asked for. Tells how many got which.
+WITH fresh AS (
+    SELECT id, lower(regexp_replace(recipient, '^.*@', '')) AS domain
+    FROM message
+    WHERE provider IS NULL AND state IN ('accepted', 'scheduled')
+    ORDER BY id
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+), asked AS (
+    INSERT INTO mail_domain (domain)
+    SELECT DISTINCT f.domain FROM fresh AS f LEFT JOIN mail_domain AS d ON d.domain = f.domain
+    WHERE d.domain IS NULL OR (NOT d.wanted AND d.due_at <= now())
+    ORDER BY f.domain
+    ON CONFLICT (domain) DO UPDATE SET wanted = true
+), named AS (
+    UPDATE message AS m SET provider = coalesce(d.provider, 'unknown')
+    FROM fresh AS f LEFT JOIN mail_domain AS d ON d.domain = f.domain
+    WHERE m.id = f.id
+    RETURNING m.provider
+)
+SELECT provider, count(*)::integer AS messages FROM named GROUP BY provider
+
+-- due --
+-- Domains to ask for, those that never failed first: who does not answer waits behind who may.
+SELECT domain, failures FROM mail_domain
+WHERE wanted AND due_at <= now() AND domain <> ALL(%(except_domains)s)
+ORDER BY failures, due_at, domain
+LIMIT %(limit)s
+
+-- answered --
+-- Keeps what the DNS said. A provider that was found before stays while questions fail.
+UPDATE mail_domain AS d
+SET outcome = t.outcome, failures = t.failures, asked_at = now(),
+    provider = CASE WHEN t.outcome = 'failed' THEN d.provider ELSE t.provider END,
+    hosts = CASE WHEN t.outcome = 'failed' THEN d.hosts ELSE string_to_array(t.hosts, ' ') END,
+    due_at = now() + make_interval(secs => t.due_s), wanted = t.wanted
+FROM unnest(%(domains)s::text[], %(outcomes)s::text[], %(failures)s::integer[],
+            %(providers)s::text[], %(hosts)s::text[], %(dues_s)s::integer[], %(wanted)s::boolean[])
+     AS t (domain, outcome, failures, provider, hosts, due_s, wanted)
+WHERE d.domain = t.domain
+
+-- rename --
+-- Messages that go on as `unknown` get the provider that was found meanwhile; how many.
+WITH renamed AS (
+    UPDATE message AS m SET provider = t.provider
+    FROM unnest(%(domains)s::text[], %(providers)s::text[]) AS t (domain, provider)
+    WHERE m.provider = 'unknown' AND m.state IN ('accepted', 'scheduled')
+      AND lower(regexp_replace(m.recipient, '^.*@', '')) = t.domain
+    RETURNING 1
+)
+SELECT count(*)::integer AS messages FROM renamed

@@ -1,0 +1,175 @@
+"""Does what rules say, in the transaction that stores the replies: slow-downs, suspensions of what
+a rule names, suppressions. Each is audited with rule and log line, once for each beginning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from controller.audit import Entry, write_audits
+from controller.shaping.rule import PAIRS, Rule
+from controller.store import Row, Transaction, queries
+from controller.throttle.heard import About, Heard
+from controller.throttle.pace import Slowed, rate, slower, starting
+
+_SQL = queries.load("throttle")
+ACTOR = "controller/shaping"
+SOURCE = "shaping"
+START_PER_HOUR = 4.0
+"""With so many messages an hour a pair begins again after it was stopped."""
+
+
+async def follow(tx: Transaction, heard: Sequence[Heard]) -> None:
+    """Acts on what was heard. Repeats of one rule about one thing within a report count once."""
+    entries: list[Entry] = []
+    for each, rule, about in _distinct(heard):
+        match rule.action:
+            case "slow":
+                entries += await _slow(tx, each, rule, about)
+            case "suspend":
+                entries += await _suspend(tx, each, rule, about)
+            case _:
+                pass
+    for each in heard:
+        if each.ends_recipient and each.about is not None:
+            entries += await _suppress(tx, each, each.about)
+    await write_audits(tx, entries)
+
+
+def _distinct(heard: Sequence[Heard]) -> Iterable[tuple[Heard, Rule, About]]:
+    last: dict[tuple[str, str], tuple[Heard, Rule, About]] = {}
+    for each in heard:
+        if each.rule is not None and each.about is not None:
+            last[each.rule.name, _subject(each, each.rule, each.about)] = (
+                each, each.rule, each.about
+            )  # fmt: skip
+    # In one order, so that two reports never wait for one another crosswise.
+    return [last[key] for key in sorted(last)]
+
+
+def _subject(each: Heard, rule: Rule, about: About) -> str:
+    """What the rule's scope names here; of a pair `provider/…`."""
+    match rule.scope:
+        case "provider-egress":
+            return f"{each.provider}/{about.egress_id}"
+        case "provider-domain":
+            return f"{each.provider}/{about.domain}"
+        case "egress":
+            return about.egress_id
+        case "domain":
+            return about.domain
+        case _:
+            return about.mailbox
+
+
+async def _slow(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[Entry]:
+    at, subject = _at(each), _subject(each, rule, about)
+    before = await slowed(tx, rule.scope, subject)
+    after = slower(before, float(rule.per_hour or 1), at)
+    was = rate(before, at) if before else None
+    await keep_slow(tx, rule.scope, subject, after, rule.name, rule.why, each.evidence)
+    if was is not None and after.per_hour >= was:
+        return []
+    limits: dict[str, object] = {"per_hour": after.per_hour, "was": was}
+    return [_entry("slow", rule, subject, each, limits)]
+
+
+async def _suspend(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[Entry]:
+    subject, until = _subject(each, rule, about), _at(each) + rule.length
+    if until <= datetime.now(UTC):
+        # Old news: the node could not report for a long time.
+        return []
+    reason = f"{rule.why}: {each.reply}"
+    held, until = await stop(
+        tx, rule.scope, subject, SOURCE, rule.name, reason, each.evidence, until
+    )
+    if rule.scope in PAIRS:
+        after = starting(await slowed(tx, rule.scope, subject), START_PER_HOUR, until)
+        await keep_slow(tx, rule.scope, subject, after, rule.name, rule.why, each.evidence)
+    if held:
+        return []
+    return [_entry("suspend", rule, subject, each, {"until": until.isoformat()})]
+
+
+async def stop(
+    tx: Transaction,
+    scope: str,
+    subject: str,
+    source: str,
+    stage: str,
+    reason: str,
+    evidence: dict[str, str],
+    until: datetime,
+) -> tuple[bool, datetime]:
+    """Suspends; gives whether `source` had stopped it already, and until when it is stopped now."""
+    named = {"scope": scope, "subject": subject, "source": source}
+    held = await tx.fetch_optional(_SQL["stopped"], **named)
+    ends = await tx.fetch_value(
+        _SQL["suspend"],
+        **named, stage=stage, reason=reason[:1000], evidence=evidence, until=until,
+    )  # fmt: skip
+    return held is not None, ends
+
+
+async def _suppress(tx: Transaction, each: Heard, about: About) -> list[Entry]:
+    row = await tx.fetch_optional(
+        _SQL["suppress"],
+        client_id=about.client_id, recipient=about.recipient, evidence=each.refusal.log_line[:2000],
+    )  # fmt: skip
+    if row is None:
+        return []
+    return [
+        Entry(
+            actor=ACTOR,
+            action="add-suppression",
+            subject=f"suppression/{about.client_id}",
+            reason=f"{row['recipient']}: {each.reply}"[:1000],
+            evidence={"recipients": {row["recipient"]: "bounce"}, "why": each.meaning.why}
+            | each.evidence,
+        )
+    ]
+
+
+async def slowed(tx: Transaction, scope: str, subject: str) -> Slowed | None:
+    """A pair's row, locked; None: it is not slowed. `subject`: `provider/…`."""
+    row: Row | None = await tx.fetch_optional(_SQL["slowed"], **_pair(scope, subject))
+    return None if row is None else Slowed(row["per_hour"], row["since"], row["lowered_at"])
+
+
+async def keep_slow(
+    tx: Transaction,
+    scope: str,
+    subject: str,
+    slow: Slowed,
+    rule: str,
+    reason: str,
+    evidence: dict[str, str],
+) -> None:
+    """Writes what became of a pair."""
+    await tx.execute(
+        _SQL["slow"],
+        **_pair(scope, subject),
+        per_hour=slow.per_hour, since=slow.since, lowered_at=slow.lowered_at,
+        rule=rule, reason=reason, evidence=evidence,
+    )  # fmt: skip
+
+
+def _pair(scope: str, subject: str) -> dict[str, str]:
+    provider, _, of = subject.partition("/")
+    return {"scope": scope, "provider": provider, "subject": of}
+
+
+def _at(each: Heard) -> datetime:
+    """When it was said; never in the future, whatever a node's clock says."""
+    return min(each.refusal.at, datetime.now(UTC))
+
+
+def _entry(verb: str, rule: Rule, subject: str, each: Heard, more: dict[str, object]) -> Entry:
+    return Entry(
+        actor=ACTOR,
+        action=f"{verb}-{rule.scope}",
+        subject=f"{rule.scope}/{subject}",
+        reason=f"{rule.name}: {rule.why}",
+        evidence={**more, "rule": rule.name, **each.evidence},
+    )
