@@ -80,14 +80,14 @@ def at_stake(node_id: str, stake: fleet_pb2.NodeStake) -> str:
     seen = f", heard last {_ago(stake)}" if stake.HasField("last_seen") else ""
     holds = f"holds {stake.egresses} egresses with {stake.mailboxes} mailboxes"
     mail = ", ".join(f"{count:,} {state}" for state, count in sorted(stake.messages.items()))
-    total = sum(stake.messages.values())
+    total, not_due = sum(stake.messages.values()), stake.messages_not_due
     if not total:
         return f"{node_id} is {stake.life}{seen}, {holds}; no mail depends on its disk"
     return (
         f"{node_id} is {stake.life}{seen}, {holds}; on its disk: {mail} "
-        f"({stake.messages_deferred:,} tried before). With a new disk those that certainly were "
-        "not handed to Postfix go out from elsewhere; the others become uncertain and wait for "
-        "their campaign's or your decision"
+        f"({stake.messages_deferred:,} tried before). With a new disk {total - not_due:,} of them "
+        f"may have been attempted and become uncertain; {not_due:,} were not due yet and go out "
+        "from elsewhere"
     )
 
 

@@ -73,7 +73,8 @@ def _show(node: str, stake: fleet_pb2.NodeStake) -> None:
     notes().print(words.format(node=node, heard=heard), style=style)
     if stake.messages:
         notes().print(
-            "Its mail stays with it, because only it knows what went out: it is reported when the "
+            f"Of its mail {stake.messages_not_due:,} were not due yet and go out from elsewhere. "
+            "The rest stays with it, because only it knows what went out: it is reported when the "
             "node comes back, and becomes uncertain when its disk is gone."
         )
 

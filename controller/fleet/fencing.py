@@ -73,6 +73,7 @@ async def _stake(tx: Transaction, node_id: str, row: Row) -> fleet_pb2.NodeStake
         clients=row["clients"],
         messages={each["state"]: each["messages"] for each in counts},
         messages_deferred=sum(each["deferred"] for each in counts),
+        messages_not_due=sum(each["not_due"] for each in counts),
     )
     if row["last_seen"] is not None:
         stake.last_seen.FromDatetime(row["last_seen"])

@@ -7,6 +7,7 @@ that a node may trust. What was assigned since comes into the term here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from controller.leases.timing import LeaseTiming
 from controller.store import Transaction, queries
@@ -30,6 +31,8 @@ class Grant:
 
     epoch: int
     egress_ids: tuple[str, ...]
+    # the database's clock at the renewal
+    at: datetime
 
 
 async def renew(tx: Transaction, holder: Holder, timing: LeaseTiming) -> Grant | None:
@@ -49,21 +52,22 @@ async def renew(tx: Transaction, holder: Holder, timing: LeaseTiming) -> Grant |
     )
     if row is None:
         return None
-    return await _granted(tx, holder, row["epoch"])
+    return await _granted(tx, holder, row["epoch"], row["at"])
 
 
-async def widen(tx: Transaction, holder: Holder) -> Grant | None:
+async def widen(tx: Transaction, holder: Holder, at: datetime) -> Grant | None:
     """What the node may use now, for an answer to a heartbeat that was answered before.
 
-    Nothing is renewed, and the node's trust still counts from that heartbeat: this only spares new
-    egresses the wait for the next one. None: the term is not held, or not by this session.
+    Nothing is renewed, and the node's trust still counts from that heartbeat, whose renewal was at
+    `at`: this only spares new egresses the wait for the next one. None: the term is not held, or
+    not by this session.
     """
     row = await tx.fetch_optional(
         _SQL["term"], node_id=holder.node_id, session_id=holder.session_id
     )
-    return None if row is None else await _granted(tx, holder, row["epoch"])
+    return None if row is None else await _granted(tx, holder, row["epoch"], at)
 
 
-async def _granted(tx: Transaction, holder: Holder, epoch: int) -> Grant:
+async def _granted(tx: Transaction, holder: Holder, epoch: int, at: datetime) -> Grant:
     rows = await tx.fetch_all(_SQL["grant"], node_id=holder.node_id, epoch=epoch)
-    return Grant(epoch, tuple(row["egress_id"] for row in rows))
+    return Grant(epoch, tuple(row["egress_id"] for row in rows), at)

@@ -61,6 +61,11 @@ async def free_everything(
     freed = await tx.fetch_all(_SQL["free_assignments"], node_id=node_id)
     egress_ids = sorted(row["egress_id"] for row in freed)
     await tx.execute(_SQL["mark_lost"], node_id=node_id)
+    back = await tx.fetch_all(
+        _DISPATCH["take_back_not_due"],
+        node_id=node_id,
+        reason=f"taken back from node {node_id}, whose term ended before it was due",
+    )
     await tx.execute(
         _DISPATCH["say_why_waiting"],
         node_id=node_id,
@@ -72,7 +77,7 @@ async def free_everything(
         action="end-term",
         subject=f"node/{node_id}",
         reason=reason,
-        evidence={"epoch": epoch, "freed": egress_ids},
+        evidence={"epoch": epoch, "freed": egress_ids, "mail_taken_back": len(back)},
     )
     return egress_ids
 

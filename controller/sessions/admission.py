@@ -1,8 +1,9 @@
 """Opens a session: who may, and what its beginning means for messages that are on the node.
 
 A node may speak for itself only, with the one certificate that is in force. A node that comes with
-another spool has lost its disk: what was on it becomes `uncertain`, because it may have been sent
-after the last report (DESIGN, invariant 3). Everything else about it goes on where it was.
+another spool has lost its disk: what it certainly never handed over is dispatched anew, the rest
+becomes `uncertain`, because it may have been sent after the last report (docs/decisions says why
+one can know: "Due by the controller's clock"). Everything else about it goes on where it was.
 """
 
 from __future__ import annotations
@@ -102,16 +103,22 @@ async def _was_off(tx: Transaction, hello: node_pb2.Hello, old_boot_id: str) -> 
 
 
 async def _disk_is_new(tx: Transaction, hello: node_pb2.Hello, old_spool_id: str) -> None:
-    reason = (
-        f"node {hello.node_id} lost its disk (spool {old_spool_id} became {hello.spool_id}): it "
-        "may have sent this message after its last report"
+    told = f"node {hello.node_id} lost its disk (spool {old_spool_id} became {hello.spool_id})"
+    back = await tx.fetch_all(
+        _DISPATCH["take_back_not_due"],
+        node_id=hello.node_id,
+        reason=f"{told}; it was not due yet, so it was never handed over there",
     )
-    lost = await tx.fetch_all(_DISPATCH["lose_spool"], node_id=hello.node_id, reason=reason)
+    lost = await tx.fetch_all(_DISPATCH["lose_spool"], node_id=hello.node_id, told=told)
     await write_audit(
         tx,
         actor="controller/sessions",
         action="lose-spool",
         subject=f"node/{hello.node_id}",
-        reason=reason,
-        evidence={"uncertain": [row["id"] for row in lost][:1000], "count": len(lost)},
+        reason=told,
+        evidence={
+            "uncertain": [row["id"] for row in lost][:1000],
+            "count": len(lost),
+            "scheduled": len(back),
+        },
     )

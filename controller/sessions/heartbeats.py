@@ -44,7 +44,7 @@ async def answer_heartbeat(
     session.spooled = load.spooled
     if grant is None:
         return False
-    session.answered_heartbeat = heartbeat.seq, timing
+    session.answered_heartbeat = heartbeat.seq, timing, grant.at
     _put_grant(session, heartbeat.seq, grant, timing)
     return True
 
@@ -56,8 +56,8 @@ async def grant_more(store: Store, session: NodeSession) -> bool:
     """
     if session.answered_heartbeat is None:
         return False
-    seq, timing = session.answered_heartbeat
-    grant = await store.run(lambda tx: widen(tx, session.holder))
+    seq, timing, at = session.answered_heartbeat
+    grant = await store.run(lambda tx: widen(tx, session.holder, at))
     if grant is None:
         return False
     _put_grant(session, seq, grant, timing)
@@ -71,20 +71,18 @@ def take_all_away(session: NodeSession, epoch: int) -> None:
     until its trust runs out by itself.
     """
     if session.answered_heartbeat is not None and session.granted_epoch < epoch:
-        seq, timing = session.answered_heartbeat
-        _put_grant(session, seq, Grant(epoch, ()), timing)
+        seq, timing, at = session.answered_heartbeat
+        _put_grant(session, seq, Grant(epoch, (), at), timing)
 
 
 def _put_grant(session: NodeSession, seq: int, grant: Grant, timing: LeaseTiming) -> None:
     session.granted_epoch = grant.epoch
-    session.outbox.put(
-        node_pb2.ControllerMessage(
-            lease_grant=node_pb2.LeaseGrant(
-                heartbeat_seq=seq,
-                epoch=grant.epoch,
-                ttl_ms=timing.ttl_ms,
-                margin_ms=timing.margin_ms,
-                egress_ids=grant.egress_ids,
-            )
-        )
+    message = node_pb2.LeaseGrant(
+        heartbeat_seq=seq,
+        epoch=grant.epoch,
+        ttl_ms=timing.ttl_ms,
+        margin_ms=timing.margin_ms,
+        egress_ids=grant.egress_ids,
     )
+    message.at.FromDatetime(grant.at)
+    session.outbox.put(node_pb2.ControllerMessage(lease_grant=message))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from postfleet.v1 import node_pb2, spec_pb2
 
@@ -43,8 +44,8 @@ class NodeSession:
     spooled: int = 0
     # The term of the last grant that was put on its way; 0: none was.
     granted_epoch: int = 0
-    # The last heartbeat that was answered with a grant, and the durations it was given.
-    answered_heartbeat: tuple[int, LeaseTiming] | None = None
+    # The last heartbeat that was answered with a grant, the durations it was given, and when.
+    answered_heartbeat: tuple[int, LeaseTiming, datetime] | None = None
     # Monotonic seconds: no dispatch before, because the node asked for a pause.
     paused_until_s: float = 0
     # Messages that the node refused for what they are: id -> monotonic seconds of the next try.

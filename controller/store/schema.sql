@@ -122,8 +122,11 @@ CREATE TABLE public.lease (
     certificate_sha256 bytea,
     boot_id text DEFAULT ''::text NOT NULL,
     ttl_ms integer DEFAULT 0 NOT NULL,
-    margin_ms integer DEFAULT 0 NOT NULL
+    margin_ms integer DEFAULT 0 NOT NULL,
+    due_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL
 );
+
+COMMENT ON COLUMN public.lease.due_until IS 'no grant ever let the node hand over a message with a later not_before; only ever rises';
 
 CREATE TABLE public.ledger (
     scope text NOT NULL,

@@ -1,7 +1,8 @@
 """The two clocks of the agent.
 
-CLOCK_BOOTTIME measures leases: it never jumps and goes on while the machine is suspended. Wall
-time decides when a message is due and stamps events; it may be stepped, and no lease depends on it.
+CLOCK_BOOTTIME measures leases, and with the time that a grant names what is due: it never jumps and
+goes on while the machine is suspended. Wall time stamps events; it may be stepped, and neither a
+lease nor a hand-over depends on it.
 """
 
 from __future__ import annotations

@@ -46,6 +46,10 @@ class Right:
         self.highest_epoch = held.epoch
         return True
 
+    def fleet_ms(self, now_ns: int) -> int:
+        """What time it is by the controller's clock, for what is due; 0 without a lease."""
+        return 0 if self.lease is None else self.lease.fleet_ms(now_ns)
+
     def release(self, egress_ids: Iterable[str], epoch: int) -> None:
         """These were given back in this term."""
         for egress_id in egress_ids:

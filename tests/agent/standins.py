@@ -11,6 +11,7 @@ import datetime
 import ipaddress
 import secrets
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
@@ -131,6 +132,8 @@ class Controller(node_pb2_grpc.NodeServiceServicer):
         self.epoch = 1
         self.egress_ids = ["px001"]
         self.ttl_ms, self.margin_ms, self.heartbeat_ms = 20_000, 2_000, 200
+        # what its clock says beyond the node's own
+        self.clock_ahead_ms = 0
         self.granting = True
         self.acking = True
         self.hellos: list[node_pb2.Hello] = []
@@ -234,15 +237,15 @@ class Controller(node_pb2_grpc.NodeServiceServicer):
                 self.releases.append(message.release_result)
 
     def _grant(self, seq: int) -> node_pb2.ControllerMessage:
-        return node_pb2.ControllerMessage(
-            lease_grant=node_pb2.LeaseGrant(
-                heartbeat_seq=seq,
-                epoch=self.epoch,
-                ttl_ms=self.ttl_ms,
-                margin_ms=self.margin_ms,
-                egress_ids=self.egress_ids,
-            )
+        grant = node_pb2.LeaseGrant(
+            heartbeat_seq=seq,
+            epoch=self.epoch,
+            ttl_ms=self.ttl_ms,
+            margin_ms=self.margin_ms,
+            egress_ids=self.egress_ids,
         )
+        grant.at.FromMilliseconds(time.time_ns() // 1_000_000 + self.clock_ahead_ms)
+        return node_pb2.ControllerMessage(lease_grant=grant)
 
     def _take_events(
         self,

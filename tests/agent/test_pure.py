@@ -25,7 +25,8 @@ S = 1_000_000_000
 
 
 def lease(epoch: int = 1, sent_s: int = 100) -> Lease:
-    return granted(sent_s * S, epoch, 60_000, 5_000, frozenset({"px001"}))
+    names = frozenset({"px001"})
+    return granted(sent_s * S, epoch, 60_000, 5_000, names, sent_s * 1000, sent_s * S)
 
 
 def right() -> Right:
@@ -49,7 +50,37 @@ def test_trust_counts_from_the_sending_of_the_heartbeat() -> None:
 @pytest.mark.parametrize(("epoch", "ttl", "margin"), [(0, 60, 5), (1, 5, 5), (1, 5, 6), (1, 5, 0)])
 def test_a_grant_without_sense_is_none(epoch: int, ttl: int, margin: int) -> None:
     with pytest.raises(ValueError, match="a grant with"):
-        granted(0, epoch, ttl, margin, frozenset())
+        granted(0, epoch, ttl, margin, frozenset(), 1, 0)
+
+
+def test_a_grant_that_does_not_say_the_time_is_none() -> None:
+    with pytest.raises(ValueError, match="what time it is"):
+        granted(0, 1, 60_000, 5_000, frozenset(), 0, 0)
+
+
+@given(
+    committed_ms=st.integers(1, 10**13),
+    on_its_way_ms=st.lists(st.integers(0, 50_000), min_size=1, max_size=4),
+    later_ms=st.integers(0, 60_000),
+    wall_offset_ms=st.integers(-(10**9), 10**9),
+)
+def test_the_time_that_a_node_goes_by_is_never_ahead_of_the_controllers(
+    committed_ms: int, on_its_way_ms: list[int], later_ms: int, wall_offset_ms: int
+) -> None:
+    """However late the answers come, and whatever the node's clock has for a zero."""
+    held: Lease | None = None
+    sent_ns = (committed_ms + wall_offset_ms) * 1_000_000
+    for delay_ms in on_its_way_ms:
+        arrived_ns = sent_ns + delay_ms * 1_000_000
+        grant = granted(sent_ns, 1, 60_000, 5_000, frozenset(), committed_ms, arrived_ns)
+        held = newer(held, grant)
+        assert held is not None
+    now_ns = sent_ns + (max(on_its_way_ms) + later_ms) * 1_000_000
+    controllers_ms = committed_ms + max(on_its_way_ms) + later_ms
+    assert held is not None
+    assert held.fleet_ms(now_ns) == controllers_ms - min(on_its_way_ms)
+    if held.valid(now_ns):
+        assert held.fleet_ms(now_ns) < committed_ms + 60_000
 
 
 def test_a_late_answer_to_an_earlier_heartbeat_shortens_nothing() -> None:

@@ -180,6 +180,23 @@ async def test_without_a_lease_nothing_is_handed_over(one_node: Node) -> None:
     await one_node.until(lambda: control.kinds(1) == ["queued", "sent"])
 
 
+async def test_the_controllers_clock_decides_what_is_due_and_not_the_machines(
+    one_node: Node,
+) -> None:
+    """The two differ by an hour, as after a step of either."""
+    control, hour_s = one_node.controller, 3600
+    control.clock_ahead_ms = -hour_s * 1000
+    await one_node.until(lambda: one_node.gateway.leases > 0)
+    await asyncio.sleep(1)  # a grant with that clock
+    control.dispatch(dispatched(1, "ok@b.test"), dispatched(2, "ok@b.test", delay_s=1.5 * hour_s))
+    await one_node.until(lambda: len(control.stored) == 2)
+    await asyncio.sleep(2)
+    assert control.kinds(1) == []
+    control.clock_ahead_ms = hour_s * 1000
+    await one_node.until(lambda: control.kinds(1) == ["queued", "sent"])
+    assert control.kinds(2) == []
+
+
 async def test_a_lease_that_is_not_renewed_stops_the_hand_over(one_node: Node) -> None:
     control = one_node.controller
     control.ttl_ms, control.margin_ms = 3000, 500

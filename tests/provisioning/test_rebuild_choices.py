@@ -101,11 +101,16 @@ def test_another_nodes_address_and_a_decommissioned_node_are_refused() -> None:
 
 def test_what_is_at_stake_is_said_by_state() -> None:
     stake = fleet_pb2.NodeStake(
-        life="silent", egresses=3, mailboxes=24, messages={"queued": 7, "dispatched": 1200}
+        life="silent",
+        egresses=3,
+        mailboxes=24,
+        messages={"queued": 7, "dispatched": 1200},
+        messages_not_due=1150,
     )
     said = at_stake("n3", stake)
     assert "n3 is silent, holds 3 egresses with 24 mailboxes" in said
     assert "1,200 dispatched, 7 queued" in said
+    assert "57 of them may have been attempted and become uncertain; 1,150 were not due" in said
     assert "no mail depends" in at_stake("n3", fleet_pb2.NodeStake(life="alive"))
 
 

@@ -99,10 +99,32 @@ SET state = 'scheduled', epoch = NULL, reason = t.reason
 FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason)
 WHERE m.id = t.id AND m.node_id = %(node_id)s AND m.state = 'dispatched' AND NOT m.stored
 
+-- take_back_not_due --
+-- Takes back what the node was sent and cannot have handed over: no grant let its time come. It
+-- waits for dispatch again; the term it was sent in is over, so the node will never hand it over.
+UPDATE message AS m
+SET state = 'scheduled', epoch = NULL, stored = false, reason = %(reason)s
+FROM lease AS l
+WHERE l.node_id = %(node_id)s AND m.node_id = l.node_id
+  AND m.state = 'dispatched' AND m.not_before > l.due_until
+RETURNING m.id
+
 -- lose_spool --
--- The node's disk is gone: nobody knows what became of the messages that were on it.
+-- The node's disk is gone: it may have attempted each of these after its last report. `told` says
+-- which disk; the rest of the reason is what makes an attempt possible.
 UPDATE message
-SET state = 'uncertain', reason = %(reason)s
+SET state = 'uncertain',
+    reason = %(told)s || CASE
+        WHEN state = 'queued' AND attempts > 0 THEN
+            ': it was in Postfix''s queue and tried before; a later attempt may have succeeded'
+        WHEN state = 'queued' THEN
+            ': it was in Postfix''s queue; an attempt may have succeeded'
+        WHEN stored THEN
+            ': it was on that disk and due; it may have been handed to Postfix and attempted'
+        ELSE
+            ': it was sent there and due; the node may have stored it without our hearing of it, '
+            'and attempted it'
+    END
 WHERE node_id = %(node_id)s AND state IN ('dispatched', 'queued')
 RETURNING id
 

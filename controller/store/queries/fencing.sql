@@ -14,10 +14,13 @@ FROM node AS n LEFT JOIN lease AS l ON l.node_id = n.id
 WHERE n.id = %(node_id)s
 
 -- messages_on_node --
--- Messages that a node was given and has not reported the end of; deferred: tried at least once.
-SELECT state, count(*) AS messages, count(*) FILTER (WHERE attempts > 0) AS deferred
-FROM message WHERE node_id = %(node_id)s AND state IN ('dispatched', 'queued')
-GROUP BY state
+-- Messages that a node was given and has not reported the end of; deferred: tried at least once;
+-- not_due: certainly not handed over (take_back_not_due of dispatch.sql).
+SELECT m.state, count(*) AS messages, count(*) FILTER (WHERE m.attempts > 0) AS deferred,
+       count(*) FILTER (WHERE m.state = 'dispatched' AND m.not_before > l.due_until) AS not_due
+FROM message AS m JOIN lease AS l ON l.node_id = m.node_id
+WHERE m.node_id = %(node_id)s AND m.state IN ('dispatched', 'queued')
+GROUP BY m.state
 
 -- set_fenced --
 -- Whether the node is kept out because an operator attested that it is off.

@@ -6,9 +6,11 @@ ON CONFLICT (node_id) DO UPDATE SET session_id = excluded.session_id
 -- renew --
 -- Counts one renewal of the node's term, or begins a term where none is held; gives its epoch. No
 -- row: the certificate is not in force, the session was superseded, or the term is another
--- machine's (other certificate and other boot) and not over yet.
+-- machine's (other certificate and other boot) and not over yet. The node decides what is due by the
+-- clock named here (`at`), and hands nothing over later than ttl after that: due_until.
 UPDATE lease AS l
-SET renewals = l.renewals + 1,
+SET due_until = greatest(l.due_until, now() + make_interval(secs => %(ttl_ms)s / 1000.0)),
+    renewals = l.renewals + 1,
     held = true,
     certificate_sha256 = %(certificate_sha256)s,
     boot_id = %(boot_id)s,
@@ -22,7 +24,7 @@ WHERE l.node_id = %(node_id)s
   AND (NOT l.held
        OR l.certificate_sha256 = %(certificate_sha256)s
        OR (l.boot_id = %(boot_id)s AND l.boot_id <> ''))
-RETURNING l.epoch, l.renewals
+RETURNING l.epoch, l.renewals, now() AS at
 
 -- term --
 -- The epoch of the node's term, if it is held and this session speaks for the node; the term

@@ -15,7 +15,7 @@ Group = tuple[str, str, int]
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A stored message, without its content. `due_ms`: wall time."""
+    """A stored message, without its content. `due_ms`: by the controller's clock."""
 
     id: str
     mailbox: str

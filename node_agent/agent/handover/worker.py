@@ -136,16 +136,19 @@ class HandOver:
             is None
         )
 
+    def _fleet_ms(self) -> int:
+        return self._right.fleet_ms(clock.boottime_ns())
+
     def _take(self) -> list[Waiting]:
         most = 1 if self._trouble.failures else self._batch
-        taken = self._room.take(clock.wall_ms(), self._may, most)
+        taken = self._room.take(self._fleet_ms(), self._may, most)
         for waiting in taken:
             self._under_way[waiting.id] = waiting.egress_id
         return taken
 
     async def _wait(self) -> None:
         due_ms = self._room.next_due_ms(self._may)
-        seconds = 1.0 if due_ms is None else (due_ms - clock.wall_ms()) / 1000
+        seconds = 1.0 if due_ms is None else (due_ms - self._fleet_ms()) / 1000
         self._wake.clear()
         try:
             await asyncio.wait_for(self._wake.wait(), min(max(seconds, 0.005), 1.0))
@@ -215,7 +218,7 @@ class HandOver:
         for message in deferred:
             times = self._put_off[message.id] = self._put_off.get(message.id, 0) + 1
             wait_s = delay_s(times, FIRST_RETRY_S, LONGEST_RETRY_S, self._trouble.dice)
-            self.put_in_room(message, clock.wall_ms() + int(wait_s * 1000))
+            self.put_in_room(message, self._fleet_ms() + int(wait_s * 1000))
         if deferred and len(deferred) == len(results):
             await self._pause(str(results[-1].reply))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 from postfleet.v1 import node_pb2
 
-from node_agent.agent import lease, metrics, suspensions
+from node_agent.agent import clock, lease, metrics, suspensions
 from node_agent.agent.handover.worker import HandOver
 from node_agent.agent.right import Right
 from node_agent.agent.session.dispatch import DispatchDesk
@@ -126,7 +126,13 @@ class Conversation:
         for seq in [s for s in self._outgoing.sent_at_ns if s < grant.heartbeat_seq]:
             del self._outgoing.sent_at_ns[seq]
         held = lease.granted(
-            sent_at_ns, grant.epoch, grant.ttl_ms, grant.margin_ms, frozenset(grant.egress_ids)
+            sent_at_ns,
+            grant.epoch,
+            grant.ttl_ms,
+            grant.margin_ms,
+            frozenset(grant.egress_ids),
+            grant.at.ToMilliseconds(),
+            clock.boottime_ns(),
         )
         before = right.highest_epoch
         if grant.epoch > before:

@@ -1114,6 +1114,7 @@ class NodeStake(_message.Message):
     CLIENTS_FIELD_NUMBER: _builtins.int
     MESSAGES_FIELD_NUMBER: _builtins.int
     MESSAGES_DEFERRED_FIELD_NUMBER: _builtins.int
+    MESSAGES_NOT_DUE_FIELD_NUMBER: _builtins.int
     life: _builtins.str
     """alive: it spoke within the last heartbeats; unclear: within a lease's time, or its stream is
     open; silent
@@ -1126,6 +1127,10 @@ class NodeStake(_message.Message):
     mailboxes: _builtins.int
     messages_deferred: _builtins.int
     """Those of them that were tried at least once."""
+    messages_not_due: _builtins.int
+    """Those of them that it cannot have handed to Postfix yet: they go out from elsewhere when its
+    term ends.
+    """
     @_builtins.property
     def last_seen(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -1147,10 +1152,11 @@ class NodeStake(_message.Message):
         clients: _abc.Iterable[_builtins.str] | None = ...,
         messages: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         messages_deferred: _builtins.int = ...,
+        messages_not_due: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_seen", b"last_seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "connected", b"connected", "egresses", b"egresses", "epoch", b"epoch", "last_seen", b"last_seen", "lease_valid", b"lease_valid", "life", b"life", "mailboxes", b"mailboxes", "messages", b"messages", "messages_deferred", b"messages_deferred"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clients", b"clients", "connected", b"connected", "egresses", b"egresses", "epoch", b"epoch", "last_seen", b"last_seen", "lease_valid", b"lease_valid", "life", b"life", "mailboxes", b"mailboxes", "messages", b"messages", "messages_deferred", b"messages_deferred", "messages_not_due", b"messages_not_due"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

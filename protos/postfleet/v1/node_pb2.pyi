@@ -313,6 +313,7 @@ class LeaseGrant(_message.Message):
     TTL_MS_FIELD_NUMBER: _builtins.int
     MARGIN_MS_FIELD_NUMBER: _builtins.int
     EGRESS_IDS_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
     heartbeat_seq: _builtins.int
     epoch: _builtins.int
     """(node, epoch) names the term. Rises whenever the controller declared the old term over."""
@@ -322,6 +323,13 @@ class LeaseGrant(_message.Message):
     def egress_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """All egresses the node may use in this term; what is not named is closed."""
 
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """The controller's clock when it renewed the lease; the same in a repeated answer. By this clock,
+        carried on with CLOCK_BOOTTIME from the arrival of the first answer, the node decides what is
+        due, so that the controller knows what cannot have been.
+        """
+
     def __init__(
         self,
         *,
@@ -330,10 +338,11 @@ class LeaseGrant(_message.Message):
         ttl_ms: _builtins.int = ...,
         margin_ms: _builtins.int = ...,
         egress_ids: _abc.Iterable[_builtins.str] | None = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["egress_ids", b"egress_ids", "epoch", b"epoch", "heartbeat_seq", b"heartbeat_seq", "margin_ms", b"margin_ms", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "egress_ids", b"egress_ids", "epoch", b"epoch", "heartbeat_seq", b"heartbeat_seq", "margin_ms", b"margin_ms", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

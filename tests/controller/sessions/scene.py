@@ -29,13 +29,14 @@ async def running(agent: SimulatedAgent) -> AsyncIterator[SimulatedAgent]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def submit(store: Store, count: int, prefix: str = "k") -> list[str]:
+async def submit(store: Store, count: int, prefix: str = "k", due_in_s: float = 0) -> list[str]:
     """Puts messages where intake would; the planner takes it from there."""
     ids = [f"{prefix}{secrets.token_hex(16)}"[:26] for _ in range(count)]
     await store.execute(
         sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, recipient,"
-            " not_before, size) SELECT i, 'acme', i, '', 'to@x.test', now(), 10"
-            " FROM unnest(%(ids)s::text[]) AS i"), ids=ids,
+            " not_before, size) SELECT i, 'acme', i, '', 'to@x.test',"
+            " now() + make_interval(secs => %(due_in_s)s), 10"
+            " FROM unnest(%(ids)s::text[]) AS i"), ids=ids, due_in_s=due_in_s,
     )  # fmt: skip
     await store.execute(
         sql("INSERT INTO message_content (message_id, added, content)"

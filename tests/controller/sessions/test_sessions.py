@@ -9,13 +9,15 @@ from pathlib import Path
 
 import grpc
 import pytest
-from postfleet.v1 import node_pb2
+from postfleet.v1 import fleet_pb2, node_pb2
 
+from controller.fleet.fencing import fence
 from controller.keys.authority import Issued
 from controller.keys.sealing import open_sealer
 from controller.server import Controller, serving
 from controller.serving.settings import Endpoint, RunSettings
 from controller.store import Store
+from controller.store.queries import Query
 from tests.controller.served import NO_DNS
 from tests.controller.sessions.scene import audit_of, connected, running, states, submit, until
 from tests.controller.simulated_agent import SimulatedAgent
@@ -336,27 +338,88 @@ async def test_a_spec_the_node_cannot_apply_leaves_the_running_one_and_says_why(
     assert entry["reason"] == "render: no"
 
 
-async def test_a_node_with_a_new_disk_leaves_its_mail_uncertain_and_never_gets_it_again(
-    one_node: Controller,
+@pytest.mark.parametrize("acknowledged", [True, False])
+async def test_mail_on_a_lost_disk_is_uncertain_where_it_may_have_been_attempted_and_only_there(
+    acknowledged: bool, database: str, store: Store, tmp_path: Path
 ) -> None:
-    controller, store = one_node, one_node.store
-    agent = agent_of(controller, "n1", await enrol(store, controller.ca, "n1"))
-    agent.hand_over = False
-    async with running(agent):
-        await submit(store, 20)
+    """What was due may have gone out, whether or not we heard that it was stored. What no grant let
+    become due did not: it goes out from the new disk."""
+    lease = {"ttl_s": 20, "margin_s": 5, "heartbeat_s": 0.3}
+    await apply(store, open_sealer(tmp_path), small_inventory(nodes=1, lease=lease))
+    async with serving(settings(tmp_path), database) as controller:
+        agent = agent_of(controller, "n1", await enrol(store, controller.ca, "n1"))
+        agent.hand_over, agent.answer_dispatch = False, acknowledged
+        async with running(agent):
+            due = set(await submit(store, 12))
+            later = set(await submit(store, 8, "later", due_in_s=50))
 
-        async def spooled() -> bool:
-            return (await states(store)).get("dispatched", 0) >= 10
+            async def spooled() -> bool:
+                return len(agent.spool) == 20
 
-        await until(spooled)
-    count = (await states(store))["dispatched"]
-    agent.spool_id, agent.spool, agent.hand_over = "new", {}, True
-    async with running(agent):
-        await until(lambda: connected(store, "n1"))
-        await asyncio.sleep(0.5)
-    assert (await states(store))["uncertain"] == count
-    (entry,) = await audit_of(store, "lose-spool")
-    assert entry["evidence"]["count"] == count  # type: ignore[index]
+            await until(spooled)
+            if acknowledged:
+                stored = sql("SELECT count(*) FROM message WHERE stored")
+                await until(lambda: _equals(store, stored, 20))
+        order = fleet_pb2.FenceNodeRequest(node_id="n1", dry_run=True)
+        stake = (await fence(store, order, "operator/test")).at_stake
+        assert (stake.messages["dispatched"], stake.messages_not_due) == (20, 8)
+        agent.spool_id, agent.spool, agent.answer_dispatch = "new", {}, True
+        async with running(agent):
+            await until(lambda: connected(store, "n1"))
+
+            async def again() -> bool:
+                return set(agent.spool) == later
+
+            await until(again)
+        rows = await store.fetch_all(
+            sql("SELECT id, reason FROM message WHERE state = 'uncertain'")
+        )
+        assert {row["id"] for row in rows} == due
+        words = "was on that disk and due" if acknowledged else "without our hearing of it"
+        assert all(words in row["reason"] for row in rows)
+        (entry,) = await audit_of(store, "lose-spool")
+        assert entry["evidence"]["count"] == 12  # type: ignore[index]
+        assert entry["evidence"]["scheduled"] == 8  # type: ignore[index]
+
+
+async def _equals(store: Store, query: Query, wanted: object) -> bool:
+    return bool(await store.fetch_value(query) == wanted)
+
+
+async def test_mail_that_was_not_due_when_a_term_ended_goes_out_from_elsewhere_once(
+    controller: Controller,
+) -> None:
+    """The node keeps its disk and comes back: what was taken back it never hands over."""
+    store = controller.store
+    first, second = [
+        agent_of(controller, id, await enrol(store, controller.ca, id)) for id in ("n1", "n2")
+    ]
+    first.hand_over = False
+    async with running(second):
+        async with running(first):
+
+            async def shared() -> bool:
+                return len(first.granted) == 2 and len(second.granted) == 2
+
+            await until(shared)
+            await submit(store, 40, due_in_s=50)
+
+            async def spooled() -> bool:
+                return len(first.spool) == 20
+
+            await until(spooled)
+
+        async def all_sent() -> bool:
+            return (await states(store)).get("sent") == 40
+
+        await until(all_sent)
+        end = (await audit_of(store, "end-term"))[0]
+        assert end["evidence"]["mail_taken_back"] == 20  # type: ignore[index]
+        first.hand_over = True
+        async with running(first):
+            await until(lambda: connected(store, "n1"))
+            await asyncio.sleep(0.5)
+    assert set((first.handed_over + second.handed_over).values()) == {1}
 
 
 async def test_mail_that_was_never_acknowledged_is_sent_again_in_the_next_session(
