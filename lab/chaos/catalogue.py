@@ -33,6 +33,7 @@ class Scenario:
 SCENARIOS = (
     Scenario("power-lost", scenes_power.power_lost),
     Scenario("power-back", scenes_power.power_back),
+    Scenario("fence", scenes_power.fence),
     Scenario("cut-from-controller", scenes_links.cut_from_controller),
     Scenario("cut-from-proxies", scenes_links.cut_from_proxies),
     Scenario("one-way", scenes_links.one_way),

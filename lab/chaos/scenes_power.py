@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.chaos.scene import UNPLANNED_S, Scene
+from lab.chaos.scene import FENCED_S, UNPLANNED_S, Scene
 
 
 def power_lost(scene: Scene) -> None:
@@ -26,3 +26,18 @@ def power_back(scene: Scene) -> None:
     node.boot()
     scene.until_whole(60)
     scene.pause(10)
+
+
+def fence(scene: Scene) -> None:
+    """A node's power goes, an operator attests it (node fence): nobody waits for the lease."""
+    node = scene.victim()
+    scene.ground.cut_power(node)
+    scene.pause(1)
+    scene.fault(node, FENCED_S)
+    scene.ground.fleet.fence(node.id, "its power is off")
+    scene.until_moved(node, FENCED_S)
+    scene.pause(5)
+    scene.ground.faults.heal()
+    node.boot()
+    scene.until_whole(60)
+    scene.pause(5)

@@ -107,6 +107,10 @@ class Fleet:
         """All egresses, ordered by id."""
         return list(self._pages("ListEgresses", fleet_pb2.ListRequest, "egresses"))
 
+    def fence(self, node_id: str, reason: str) -> None:
+        """Attests that a node is off, as `postfleet node fence` does. Raises DemoError."""
+        self._call("FenceNode", fleet_pb2.FenceNodeRequest(node_id=node_id, reason=reason))
+
     def dns_records(self) -> list[Record]:
         """What must stand in the DNS for this fleet."""
         return [
