@@ -31,6 +31,11 @@ class NodeDisk:
         return self.directory / "root"
 
     @property
+    def var(self) -> Path:
+        """Where its /var is, as the host sees it."""
+        return self.directory / "var" if self.var_mib else self.root / "var"
+
+    @property
     def binds(self) -> list[tuple[Path, str]]:
         """(source on the host, target on the node) to be mounted over the root."""
         return [(self.directory / "var", "/var")] if self.var_mib else []

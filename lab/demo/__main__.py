@@ -114,9 +114,10 @@ def keep_logs(lab: Lab, console: Console, of: str = "demo") -> None:
             dirs_exist_ok=True,
         )
     for node in lab.nodes.values():
-        for name in ("var/log/postfleet/mail.log", "var/log/mail.log"):
-            if (node.root / name).exists():
-                shutil.copy(node.root / name, place / f"{node.id}-mail.log")
+        for path in sorted(node.disk.var.glob("log/postfleet/mail.log*")):
+            shutil.copy(path, place / f"{node.id}-{path.name}")
+        for path in sorted(node.disk.var.glob("lib/postfleet-agent/*.db*")):
+            shutil.copy(path, place / f"{node.id}-{path.name}")
         if node.running:
             done = node.run("journalctl --no-pager -n 2000", check=False)
             (place / f"{node.id}-journal.log").write_text(done.stdout)

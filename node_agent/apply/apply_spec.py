@@ -83,7 +83,8 @@ def go_back(unproven: swap.Swap, layout: Layout) -> None:
     if previous is None:
         postfix_master.stop()
     else:
-        services.reload(services.ALL_CHANGED, previous.generation, layout)
+        # Somebody may have flushed the rules, and the probe failed for that.
+        services.reload(services.ALL_CHANGED, previous.generation, layout, also_network=True)
 
 
 def _as_today(directory: Path, layout: Layout) -> bool:

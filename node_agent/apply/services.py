@@ -41,14 +41,15 @@ NOTHING_CHANGED = Changes(gateway=False, opendkim=False, postfix=False)
 ALL_CHANGED = Changes(gateway=True, opendkim=True, postfix=True)
 
 
-def reload(changes: Changes, generation: int, layout: Layout) -> None:
+def reload(
+    changes: Changes, generation: int, layout: Layout, *, also_network: bool = False
+) -> None:
     """Make the services run what `current` shows; start those that do not run.
 
-    Raises ReloadFailed naming the first that did not.
+    `also_network`: load the rules again, too. Raises ReloadFailed naming the first that did not.
     """
-    # The rules and the route are its own; apply has no right to the network's configuration. On the
-    # way back they are loaded again: somebody may have flushed them, and the probe failed for that.
-    _systemctl("reload-or-restart" if changes == ALL_CHANGED else "start", "postfleet-net.service")
+    # The rules and the route are its own; apply has no right to the network's configuration.
+    _systemctl("reload-or-restart" if also_network else "start", "postfleet-net.service")
     mail_log.provide(layout)
     _systemctl("reload-or-restart" if changes.gateway else "start", "postfleet-gateway.service")
     _until(*_gateway_runs(generation))

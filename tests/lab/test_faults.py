@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from lab import faults_clock, faults_controller
+from lab.conntrack_log import read_ends, watch_ends
 from lab.errors import FaultImpossible, NodeError
 from lab.faults_network import Direction, NetworkFaults
 from lab.faults_node import fill_disk, free_disk, processes, signal_process, step_clock
@@ -191,3 +197,76 @@ def test_a_full_disk_refuses_to_write_until_it_is_freed(node: Node) -> None:
     node.run("echo x > /root/elsewhere")
     free_disk(node)
     assert node.run(write).returncode == 0
+
+
+def test_a_stepped_clock_is_seen_by_its_process_and_leaves_the_clocks_of_leases_alone(
+    tmp_path: Path,
+) -> None:
+    """The process says its wall clock and CLOCK_BOOTTIME at each line it is sent."""
+    script = (
+        "import sys, time\n"
+        "for _ in sys.stdin:\n"
+        "    print(time.time(), time.clock_gettime(time.CLOCK_BOOTTIME), flush=True)\n"
+    )
+    offset = tmp_path / "offset"
+    faults_clock.step(offset, 0)
+    env = os.environ | faults_clock.environment(faults_clock.library(), offset)
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=-1, stdout=-1, text=True, env=env
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def clocks() -> tuple[float, float]:
+            """How far its clocks are from ours, in seconds."""
+            assert process.stdin is not None
+            assert process.stdout is not None
+            print(file=process.stdin, flush=True)
+            wall, boot = (float(word) for word in process.stdout.readline().split())
+            return wall - time.time(), boot - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+        for seconds in (0, 3600, -3600):
+            faults_clock.step(offset, seconds)
+            eventually(lambda seconds=seconds: abs(clocks()[0] - seconds) < 60)
+            assert abs(clocks()[1]) < 60
+        process.stdin.close()
+
+
+def test_the_controllers_disk_is_full_until_it_is_freed(lab: Lab) -> None:
+    with pytest.raises(FaultImpossible, match="host's disk"):
+        faults_controller.fill_disk(lab)
+    faults_controller.small_disk(lab, 16)
+    some = lab.directory / "controller" / "some"
+    faults_controller.fill_disk(lab)
+    with pytest.raises(OSError, match="No space left"):
+        some.write_bytes(b"x" * 100_000)
+    faults_controller.free_disk(lab)
+    assert some.write_bytes(b"x" * 100_000) == 100_000
+
+
+def test_the_end_of_a_connection_is_seen_although_its_last_packets_are_dropped(
+    lab: Lab, node: Node, faults: NetworkFaults
+) -> None:
+    """Port 1080 of the other node stands for a proxy."""
+    other = next(n for n in lab.nodes.values() if n is not node)
+    witness = watch_ends(lab.network)
+
+    def ends() -> int:
+        return sum(end.client == str(node.address) for end in read_ends(witness.log))
+
+    listen = "import socket, time; s = socket.create_server(('', 1080)); time.sleep(600)"
+    other.run(["systemd-run", "--unit=door", "--collect", "python3", "-c", listen])
+    call = f"exec 3<>/dev/tcp/{other.address}/1080"
+    try:
+        eventually(lambda: node.run(["bash", "-c", call], check=False).returncode == 0)
+        eventually(lambda: ends() > 0)
+        node.run(["systemd-run", "--unit=caller", "--collect", "bash", "-c", f"{call}; sleep 600"])
+        eventually(lambda: "1080" in node.run("ss -Htn state established").stdout)
+        before = ends()
+        with faults.cut(node.id):
+            node.run("systemctl kill -s KILL caller")
+            eventually(lambda: ends() > before)
+    finally:
+        node.run("systemctl stop caller", check=False)
+        other.run("systemctl stop door", check=False)
+        witness.stop()
