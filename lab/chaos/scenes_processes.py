@@ -7,7 +7,6 @@ import signal
 from functools import partial
 
 from lab.chaos.scene import UNPLANNED_S, Scene
-from lab.errors import NodeError
 from lab.faults_node import processes, signal_process
 from lab.node import Node
 from lab.traces import signal_exactly
@@ -106,14 +105,12 @@ def _kill_on_nodes(scene: Scene, name: str) -> None:
         node = scene.chance.choice(nodes)
         scene.say(f"kill {round_ + 1} of {scene.rounds}: {name} on {node.id}")
         scene.until(f"{name} runs on {node.id}", partial(_runs, node, name), 30)
-        signal_process(node, name)
+        for pid, started in processes(node, name):
+            signal_exactly(pid, started, signal.SIGKILL)
         scene.moment()
     scene.until_whole(60)
     scene.pause(5)
 
 
 def _runs(node: Node, name: str) -> bool:
-    try:
-        return bool(processes(node, name))
-    except NodeError:
-        return False
+    return bool(processes(node, name))
