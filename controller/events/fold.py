@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from postfleet.v1 import node_pb2
 
@@ -38,6 +39,7 @@ class Told:
     stored: bool
     # The term it was dispatched for last; None: it is on no node.
     epoch: int | None
+    not_before: datetime
 
     @property
     def final(self) -> bool:
@@ -75,6 +77,14 @@ def fold(message: Told, events: Iterable[node_pb2.MessageEvent]) -> Outcome:
             reason=event.reason or ("" if kind is Event.QUEUED else message.reason),
             # Any word of the node about it proves that it was on its disk.
             stored=not returned,
+            not_before=_not_before(message, event) if returned else message.not_before,
         )
         refund = refund or (kind in REFUNDS and message.attempts == 0)
     return Outcome(message, message != before, refund)
+
+
+def _not_before(message: Told, event: node_pb2.MessageEvent) -> datetime:
+    """Whoever gets a returned message next leaves the receiver the time that Postfix would have."""
+    if not event.HasField("not_before"):
+        return message.not_before
+    return max(message.not_before, event.not_before.ToDatetime(tzinfo=UTC))

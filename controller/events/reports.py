@@ -141,6 +141,7 @@ def _changes(outcomes: Sequence[Outcome]) -> dict[str, object]:
         "reasons": [_text(message.reason) for message in messages],
         "stored": [message.stored for message in messages],
         "final": [message.final for message in messages],
+        "not_befores": [message.not_before for message in messages],
     }
 
 

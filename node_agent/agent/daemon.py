@@ -23,6 +23,7 @@ from node_agent.agent.lifecycle import State
 from node_agent.agent.maillog.follower import LogFollower
 from node_agent.agent.probes.prober import Prober
 from node_agent.agent.queue_watch import QueueWatch
+from node_agent.agent.recall.recaller import Recaller
 from node_agent.agent.right import Right
 from node_agent.agent.session.caller import Caller
 from node_agent.agent.session.conversation import Desks
@@ -72,6 +73,15 @@ class Daemon:
             self.holds.discard,
             self.learned,
         )
+        self.recaller = Recaller(
+            self.spool,
+            self.follower,
+            self.right,
+            postfix.postqueue,
+            config.apply_socket,
+            postfix.guard_reports,
+            self.learned,
+        )
         self.release = ReleaseDesk(
             self.spool,
             self.room,
@@ -79,6 +89,7 @@ class Daemon:
             self.hand_over,
             self.follower,
             self.gateway,
+            self.recaller,
             self.learned,
         )
         self.specs = SpecKeeper(
@@ -105,6 +116,7 @@ class Daemon:
             self.specs,
             dispatch,
             self.release,
+            self.recaller,
             self.load,
         )
 
@@ -138,6 +150,7 @@ class Daemon:
             self.specs.run(),
             self.holds.run(),
             self.queue_watch.run(),
+            self.recaller.run(),
             self.caller.run(),
             self.prober.run(),
             self._maintain(),
@@ -207,7 +220,7 @@ class Daemon:
         while True:
             await self.release.sweep()
             counts = await self.spool.counts()
-            for state in ("stored", "handing", "queued", "uncertain"):
+            for state in ("stored", "handing", "queued", "recalling", "uncertain"):
                 metrics.MESSAGES.labels(state).set(counts.get(state, 0))
             acked, last = await self.spool.event_bounds()
             metrics.OUTBOX.set(last - acked)

@@ -25,3 +25,8 @@ class IntakeError(AgentError):
 
 class EvidenceError(AgentError):
     """Postfix's queue could not be read, so nothing was decided. Retry later."""
+
+
+class QueueOrderError(AgentError):
+    """postfleet-apply did not act on Postfix's queue, or not on all of it. Retry: it may be
+    repeated."""

@@ -13,10 +13,10 @@ from pathlib import Path
 import structlog
 from postfleet.v1 import local_pb2
 
+from node_agent.agent import queue_orders
 from node_agent.agent.backoff import delay_s
+from node_agent.agent.errors import QueueOrderError
 from node_agent.agent.spool.spool import Spool
-from node_agent.local import apply_client
-from node_agent.local.errors import LocalError
 
 # Queue ids in one request.
 MOST_AT_ONCE = 200
@@ -57,32 +57,16 @@ class Holds:
 
     async def discard(self, queue_ids: list[str]) -> None:
         """Delete queue files, of which nothing may come any more; say so where that fails."""
-        request = local_pb2.ApplyRequest(
-            queue=local_pb2.QueueCommand(
-                action=local_pb2.QUEUE_ACTION_DELETE, queue_ids=queue_ids[:MOST_AT_ONCE]
-            )
-        )
         try:
-            reply = await apply_client.apply(request, self._socket)
-        except LocalError as error:
+            await queue_orders.order(local_pb2.QUEUE_ACTION_DELETE, queue_ids, self._socket)
+        except QueueOrderError as error:
             _log.error("not-deleted", queue_ids=queue_ids, error=str(error))
-            return
-        if reply.stage:
-            _log.error("not-deleted", queue_ids=queue_ids, stage=reply.stage, error=reply.error)
 
     async def _hold(self, batch: dict[str, str]) -> bool:
-        request = local_pb2.ApplyRequest(
-            queue=local_pb2.QueueCommand(
-                action=local_pb2.QUEUE_ACTION_HOLD, queue_ids=sorted(batch)
-            )
-        )
         try:
-            reply = await apply_client.apply(request, self._socket)
-        except LocalError as error:
+            await queue_orders.order(local_pb2.QUEUE_ACTION_HOLD, batch, self._socket)
+        except QueueOrderError as error:
             _log.error("not-held", queue_ids=sorted(batch), error=str(error))
-            return False
-        if reply.stage:
-            _log.error("not-held", queue_ids=sorted(batch), stage=reply.stage, error=reply.error)
             return False
         await self._spool.mark_held(batch.values())
         for queue_id in batch:

@@ -1,13 +1,13 @@
 """A message's states on the node, and what each fact does to them. Pure.
 
     stored ──marked──► handing ──250 / seen in queue or log──► queued ──log──► sent bounced expired
-      │  ▲                │  │                                   │ └► uncertain ─log─► the same
-      │  └─not there──────┘  └─5xx─► refused                     └─ deferred: stays queued
-      └─taken back─► returned
+      │  ▲                │  │                                │  ▲ │ └► uncertain ─log─► the same
+      │  └─not there──────┘  └─5xx─► refused      held, idle ─┘  │ └─ deferred: stays queued
+      └─taken back─► returned ◄─gone from the queue─ recalling ──┘ tried again after all
 
-`handing` is written to disk before the first octet goes to Postfix, so from then on only evidence
-(Postfix's reply, its queue, its log) moves the message. A fact that says nothing new changes
-nothing.
+`handing` is written to disk before the first octet goes to Postfix, and `recalling` before the
+queue file is deleted, so from then on only evidence (Postfix's reply, its queue, its log) moves the
+message. A fact that says nothing new changes nothing.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class State(StrEnum):
     STORED = "stored"
     HANDING = "handing"
     QUEUED = "queued"
+    RECALLING = "recalling"
     UNCERTAIN = "uncertain"
     SENT = "sent"
     BOUNCED = "bounced"
@@ -53,8 +54,20 @@ class FactKind(StrEnum):
     BOUNCED = "bounced"
     EXPIRED = "expired"
     UNCERTAIN = "uncertain"
+    # the log: postsuper(1) deleted its queue file
+    DELETED = "deleted"
     # Cancel, Release, or a term that ended
     TAKEN_BACK = "taken-back"
+    # its queue file is on hold and no delivery is under way: it is to be deleted
+    RECALL = "recall"
+    # its queue file is gone; or: is neither gone nor on hold
+    RECALLED = "recalled"
+    RECALL_FAILED = "recall-failed"
+
+
+_ATTEMPTS = frozenset({FactKind.DEFERRED, FactKind.SENT, FactKind.BOUNCED, FactKind.UNCERTAIN})
+# What main.cf has retry(8) say where this node has no egress for the sender.
+_OWN_WORDS = "postfleet: "
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +82,14 @@ class Fact:
     reason: str = ""
     gateway_stage: str = ""
     log_line: str = ""
+    # Of a RECALL: when it may be tried again; 0: at once.
+    not_before_ms: int = 0
+
+    @property
+    def asked_receiver(self) -> bool:
+        """Whether this is an attempt that was not stopped on this node already."""
+        own = self.gateway_stage or self.reason.startswith(_OWN_WORDS)
+        return self.kind in _ATTEMPTS and not own
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +139,35 @@ def step(state: State, queue_id: str, fact: Fact) -> Step:
         if state is State.STORED:
             return Step(State.RETURNED, node_pb2.EVENT_KIND_RETURNED)
         return Step(state)
+    if fact.kind in (FactKind.RECALL, FactKind.RECALLED, FactKind.RECALL_FAILED):
+        return _recalled(state, fact)
+    if fact.kind is FactKind.DELETED and state is State.RECALLING:
+        # As asked. Whether that is on disk, postfleet-apply says.
+        return Step(state)
+    if fact.kind is FactKind.UNCERTAIN and state is State.RECALLING and not fact.log_line:
+        # Somebody missed its file. That it is gone, or not, is for the recall to see.
+        return Step(state)
     return _attempted(state, queue_id, fact)
+
+
+def _recalled(state: State, fact: Fact) -> Step:
+    """One of the steps of a recall; see recall.py."""
+    if fact.kind is FactKind.RECALL:
+        return Step(State.RECALLING if state is State.QUEUED else state)
+    if state is not State.RECALLING:
+        return Step(state)
+    if fact.kind is FactKind.RECALLED:
+        return Step(State.RETURNED, node_pb2.EVENT_KIND_RETURNED)
+    return Step(State.QUEUED)
 
 
 def _in_postfix(state: State, queue_id: str, fact: Fact) -> Step:
     """Postfix has the message under fact.queue_id."""
     if state in CONTENT_NEEDED:
         return Step(State.QUEUED, node_pb2.EVENT_KIND_QUEUED)
+    if state is State.RECALLING and fact.log_line:
+        # Somebody took it off hold, and Postfix delivers it.
+        return Step(State.QUEUED)
     if queue_id == fact.queue_id:
         return Step(state)
     # postsuper -r gives an open message a new queue id; after a final state it is a second copy,
@@ -136,12 +179,13 @@ def _in_postfix(state: State, queue_id: str, fact: Fact) -> Step:
 def _attempted(state: State, queue_id: str, fact: Fact) -> Step:
     """The log says how an attempt of Postfix ended."""
     if state in FINAL:
-        again = fact.kind is FactKind.SENT and fact.queue_id != queue_id
-        return Step(state, doubled=again)
+        # What was returned may have been sent by another node by now.
+        other_copy = state is State.RETURNED or fact.queue_id != queue_id
+        return Step(state, doubled=fact.kind is FactKind.SENT and other_copy)
     if fact.kind in _LOG_OUTCOMES:
         final, event = _LOG_OUTCOMES[fact.kind]
         return Step(final, event)
-    if fact.kind is FactKind.UNCERTAIN:
+    if fact.kind in (FactKind.UNCERTAIN, FactKind.DELETED):
         if state is State.UNCERTAIN:
             return Step(state, hold=True)
         return Step(State.UNCERTAIN, node_pb2.EVENT_KIND_UNCERTAIN, hold=True)

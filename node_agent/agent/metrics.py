@@ -33,12 +33,18 @@ LOCAL_DEFERRALS = Counter(
     "proxy-request, target-connect.",
     ["stage"],
 )
+RECALLED = Counter(
+    "postfleet_agent_recalled_total",
+    "Messages taken out of Postfix's queue unsent and returned to the controller.",
+)
 DOUBLED = Counter(
     "postfleet_agent_doubled_total",
     "Messages seen in Postfix a second time after their end. Anything above 0 is a bug.",
 )
 MESSAGES = Gauge(
-    "postfleet_agent_messages", "Messages by state: stored, handing, queued, uncertain.", ["state"]
+    "postfleet_agent_messages",
+    "Messages by state: stored, handing, queued, recalling, uncertain.",
+    ["state"],
 )
 OUTBOX = Gauge("postfleet_agent_outbox_events", "Events the controller has not acknowledged.")
 LEASE_SECONDS = Gauge(

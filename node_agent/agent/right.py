@@ -59,6 +59,13 @@ class Right:
         """Whether the egress was given back in this term or a later one."""
         return self.released.get(egress_id, 0) >= epoch
 
+    def holds(self, egress_id: str, now_ns: int) -> bool | None:
+        """Whether this node is the one that sends for the egress; None: it cannot tell now."""
+        lease = self.lease
+        if lease is None or not lease.valid(now_ns):
+            return None
+        return egress_id in lease.egress_ids and not self.is_released(egress_id, lease.epoch)
+
     def why_not(
         self, mailbox: str, egress_id: str, epoch: int, now_ns: int, now_ms: int
     ) -> str | None:

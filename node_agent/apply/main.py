@@ -5,7 +5,8 @@
     postfleet-apply --boot  makes the files of the applied generation whole (at boot)
     postfleet-apply --guard starting|ended   holds what Postfix may have been delivering (guard.py)
 
-Runs of it wait for each other. It opens no network connection but to Postfix's intake on loopback,
+Runs that apply or restore a spec wait for each other. A queue command waits for nobody: a hold must
+come before Postfix tries again. It opens no network connection but to Postfix's intake on loopback,
 reads no configuration but agent.toml's node_id, and keeps nothing in memory. Exit status: 0 when a
 reply was written (also "could not"), 1 otherwise. Its log is JSON on stderr, without secrets.
 """
@@ -21,15 +22,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import structlog
-from postfleet.v1 import local_pb2
+from google.protobuf.message import DecodeError
+from postfleet.v1 import local_pb2, spec_pb2
 
-from node_agent.apply import boot, request, swap
-from node_agent.apply.apply_spec import applied, apply_spec, go_back
+from node_agent.apply import request
 from node_agent.apply.errors import ApplyError, ValidationFailed
 from node_agent.apply.guard import guard
 from node_agent.apply.layout import Layout
 from node_agent.apply.queue_command import run_queue_command
-from node_agent.apply.stage import present
+
+# What renders and checks a spec is imported where one is at hand: it takes as long to load as all
+# the rest of a queue command.
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +67,8 @@ def main() -> None:
 
 
 def _at_boot(layout: Layout, *, net: bool) -> None:
+    from node_agent.apply import boot
+
     try:
         if net:
             _log.info(boot.establish_network(layout))
@@ -89,12 +94,7 @@ def _serve(layout: Layout) -> local_pb2.ApplyReply:
     try:
         request.check_peer()
         asked = request.read_request()
-        with _alone(layout):
-            try:
-                _finish_interrupted(layout)
-                reply.unchanged = not _do(asked, layout)
-            finally:
-                reply.running_generation = _running(layout)
+        _do(asked, layout, reply)
     except ApplyError as error:
         reply.stage, reply.error = error.stage, str(error)
         _log.warning("not done", stage=error.stage, error=str(error))
@@ -108,29 +108,45 @@ def _serve(layout: Layout) -> local_pb2.ApplyReply:
     return reply
 
 
-def _do(asked: local_pb2.ApplyRequest, layout: Layout) -> bool:
-    """Carry the request out; return False when there was nothing to do."""
+def _do(asked: local_pb2.ApplyRequest, layout: Layout, reply: local_pb2.ApplyReply) -> None:
+    """Carry the request out; the reply then says what the node runs and whether it changed."""
     match asked.WhichOneof("body"):
         case "spec":
-            return apply_spec(asked.spec, _own_node_id(layout), layout)
+            with _alone(layout):
+                try:
+                    reply.unchanged = not _apply(asked.spec, layout)
+                finally:
+                    reply.running_generation = _running(layout)
         case "queue":
-            run_queue_command(asked.queue)
-            return True
-    raise ValidationFailed("the request asks for nothing")
+            try:
+                run_queue_command(asked.queue)
+            finally:
+                reply.running_generation = _running(layout)
+        case _:
+            raise ValidationFailed("the request asks for nothing")
 
 
-def _finish_interrupted(layout: Layout) -> None:
+def _apply(spec: spec_pb2.NodeSpec, layout: Layout) -> bool:
+    """Go back where the run before was interrupted, then apply; False: nothing was to be done."""
+    from node_agent.apply import swap
+    from node_agent.apply.apply_spec import apply_spec, go_back
+
     unproven = swap.interrupted(layout)
     if unproven is not None:
         _log.warning("the run before was interrupted; going back", swap=vars(unproven))
         go_back(unproven, layout)
     if layout.generations.is_dir():
         swap.tidy(layout)
+    return apply_spec(spec, _own_node_id(layout), layout)
 
 
 def _running(layout: Layout) -> int:
-    spec = applied(present(layout))
-    return spec.generation if spec else 0
+    """Return the generation that is in place; 0: none, or none that can be read."""
+    try:
+        octets = (layout.home / "applied.spec").read_bytes()
+        return spec_pb2.NodeSpec.FromString(octets).generation
+    except (OSError, DecodeError):
+        return 0
 
 
 def _own_node_id(layout: Layout) -> str | None:

@@ -2,14 +2,23 @@
 
 postsuper knows "ALL" and other words in the place of an id; none of them is made of the letters of
 a long queue id, and nothing else passes here.
+
+Two of the actions name the queues. postsuper and qmgr(8) both move a file by one rename(2), so
+either gets it and the other finds nothing: what "hold waiting" put on hold was in nobody's hands.
+Taken out of "active" instead, a file could miss the smtp(8) that is just told to open it, which
+then ends without a word, and qmgr(8) defers other mail of the transport for that, too.
+
+Needs no lock: renames by id disturb neither each other nor a spec that is being applied.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from postfleet.v1 import local_pb2
 
+from node_agent.apply import durable
 from node_agent.apply.command import run
 from node_agent.apply.errors import QueueCommandFailed, ValidationFailed
 
@@ -18,10 +27,14 @@ from node_agent.apply.errors import QueueCommandFailed, ValidationFailed
 _DIGIT = "[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]"
 LONG_QUEUE_ID = re.compile(f"{_DIGIT}{{10,20}}z{_DIGIT}{{1,14}}")
 _MOST_IDS = 10_000
-_OPTIONS = {
-    local_pb2.QUEUE_ACTION_HOLD: "-h",
-    local_pb2.QUEUE_ACTION_UNHOLD: "-H",
-    local_pb2.QUEUE_ACTION_DELETE: "-d",
+_HOLD = Path("/var/spool/postfix/hold")
+# postsuper's option, and the queues it looks in; none: those it looks in by itself.
+_ACTIONS: dict[int, tuple[str, tuple[str, ...]]] = {
+    local_pb2.QUEUE_ACTION_HOLD: ("-h", ()),
+    local_pb2.QUEUE_ACTION_UNHOLD: ("-H", ()),
+    local_pb2.QUEUE_ACTION_DELETE: ("-d", ()),
+    local_pb2.QUEUE_ACTION_HOLD_WAITING: ("-h", ("incoming", "deferred")),
+    local_pb2.QUEUE_ACTION_DELETE_HELD: ("-d", ("hold",)),
 }
 
 
@@ -30,22 +43,33 @@ def run_queue_command(command: local_pb2.QueueCommand) -> None:
 
     Raises ValidationFailed (nothing was done) or QueueCommandFailed.
     """
-    option, queue_ids = checked(command)
+    arguments, queue_ids = checked(command)
     if not queue_ids:
         return
-    outcome = run("/usr/sbin/postsuper", option, "-", stdin="".join(f"{i}\n" for i in queue_ids))
+    outcome = run("/usr/sbin/postsuper", *arguments, stdin="".join(f"{i}\n" for i in queue_ids))
     if not outcome.ok:
         raise QueueCommandFailed(f"{outcome}; ids before the failure may be done; ask again")
+    if command.action == local_pb2.QUEUE_ACTION_DELETE_HELD:
+        _make_durable()
 
 
-def checked(command: local_pb2.QueueCommand) -> tuple[str, list[str]]:
-    """Return postsuper's option and the ids. Pure; raises ValidationFailed."""
-    option = _OPTIONS.get(command.action)
-    if option is None:
+def _make_durable() -> None:
+    """A file that came back after a power loss would be sent again, when another node has it."""
+    try:
+        durable.sync(_HOLD)
+    except OSError as error:
+        raise QueueCommandFailed(f"deleted, but {_HOLD} cannot be synced: {error}") from error
+
+
+def checked(command: local_pb2.QueueCommand) -> tuple[list[str], list[str]]:
+    """Return postsuper's arguments and the ids. Pure; raises ValidationFailed."""
+    action = _ACTIONS.get(command.action)
+    if action is None:
         raise ValidationFailed(f"queue action {command.action} is none of hold, unhold, delete")
     if len(command.queue_ids) > _MOST_IDS:
         raise ValidationFailed(f"{len(command.queue_ids)} queue ids; at most {_MOST_IDS} at once")
     for queue_id in command.queue_ids:
         if not LONG_QUEUE_ID.fullmatch(queue_id):
             raise ValidationFailed(f"{queue_id[:40]!r} is no long queue id; nothing was done")
-    return option, list(command.queue_ids)
+    option, queues = action
+    return [option, "-", *queues], list(command.queue_ids)

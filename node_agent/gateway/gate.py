@@ -92,9 +92,11 @@ class Gate:
         self._refuse_the_unpermitted()
 
     def close(self, egress_ids: Iterable[str]) -> None:
-        """Open nothing more for these; what runs may end. Idle connections end in a second."""
+        """Open nothing more for these; what runs may end. Idle connections end in a second, those
+        that are used again at once."""
         self.rules = replace(self.rules, lease=lease.close(self.rules.lease, egress_ids))
         self._refuse_the_unpermitted()
+        self._let_the_closed_end()
 
     def hold(self, new: Lease) -> None:
         """Put another lease in force: move the fence, cut what it does not cover."""
@@ -114,6 +116,7 @@ class Gate:
         for pump in [pump for pump in self.pumps if pump.label not in new.egress_ids]:
             self._cut(pump)
         self._refuse_the_unpermitted()
+        self._let_the_closed_end()
 
     def open_connections(self) -> Counter[str]:
         """Return how many connections each egress has, those being made included."""
@@ -132,6 +135,12 @@ class Gate:
         for passage in list(self.passages):
             if refusal := self._permit(passage.egress.id):
                 passage.refuse(refusal)
+
+    def _let_the_closed_end(self) -> None:
+        closed = self.rules.lease.closed
+        for pump in self.pumps:
+            if pump.label in closed:
+                pump.let_be_the_last()
 
     def _lease_over(self) -> None:
         """Cut everything; the deadman may rest then."""

@@ -96,6 +96,8 @@ def take_over(gate: Gate, fds: Iterable[int]) -> int:
         pump = gate.new_pump(down, up, item.egress_id)
         _restore(pump.from_down, item.from_down)
         _restore(pump.from_up, item.from_up)
+        # Not known: a final dot may be on its way.
+        pump.last_from_up = False
         gate.adopt_from_before(pump)
         taken += 1
     # After the pumps are there and before they move: it cuts what the lease does not cover.

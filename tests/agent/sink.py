@@ -3,10 +3,10 @@
 usage: sink.py PORT RECORDS GREETING_FILE
 
 defer-… 451, bounce-… 550, long-… 550 with 600 octets, multi-… 550 in three lines, stall-… no answer
-to the final dot, drop-… closes after the final dot, cut-… closes in the middle of the data,
-once-… defers the first time; all else is accepted. While GREETING_FILE holds text, every
-connection is greeted with that text and closed. RECORDS gets a JSON line for each message whose
-final dot came.
+to the final dot, slow-… one after 2 s, drop-… closes after the final dot, cut-… closes in the
+middle of the data, once-… defers the first time; all else is accepted. While GREETING_FILE holds
+text, every connection is greeted with that text and closed ("wait N text": after N seconds).
+RECORDS gets a JSON line for each message whose final dot came.
 """
 
 from __future__ import annotations
@@ -37,6 +37,9 @@ class Sink:
             writer.write(text.encode() + b"\r\n")
 
         refusal = self.greeting.read_text().strip() if self.greeting.exists() else ""
+        if refusal.startswith("wait "):
+            _, seconds, refusal = refusal.split(" ", 2)
+            await asyncio.sleep(float(seconds))
         if refusal:
             say(refusal)
             await writer.drain()
@@ -67,6 +70,8 @@ class Sink:
                 self.record(sender, recipient, content)
                 if recipient.startswith("stall-"):
                     await asyncio.sleep(30)
+                if recipient.startswith("slow-"):
+                    await asyncio.sleep(2)
                 if recipient.startswith(("stall-", "drop-")):
                     return
                 say("250 2.0.0 Ok: taken")

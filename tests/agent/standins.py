@@ -12,7 +12,7 @@ import ipaddress
 import secrets
 import struct
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from cryptography.x509.oid import NameOID
 from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import local_pb2, node_pb2, node_pb2_grpc, spec_pb2
 
+from node_agent.apply.queue_command import checked
 from node_agent.local.apply_reply import encode_apply_reply
 from tests.agent.postfix_box import PostfixBox
 
@@ -103,6 +104,7 @@ SPEC = spec_pb2.NodeSpec(
     generation=1,
     node_id="n1",
     hostname="box.test",
+    mail=spec_pb2.MailSettings(minimal_backoff_s=300, maximal_backoff_s=4000),
     egresses=[
         spec_pb2.Egress(
             id="px001",
@@ -366,6 +368,9 @@ class Apply:
         self.specs: list[spec_pb2.NodeSpec] = []
         self.commands: list[local_pb2.QueueCommand] = []
         self.failure: tuple[str, str] | None = None
+        # Called around each queue command with its action and whether it is done; a test may kill
+        # the agent there.
+        self.at: Callable[[local_pb2.QueueAction, bool], None] = lambda _action, _done: None
 
     async def start(self) -> None:
         self._server = await asyncio.start_unix_server(self._serve, str(self._path))
@@ -384,19 +389,17 @@ class Apply:
             reply.running_generation = request.spec.generation
         else:
             self.commands.append(request.queue)
+            self.at(request.queue.action, False)
             await asyncio.to_thread(self._queue, request.queue)
+            self.at(request.queue.action, True)
         writer.write(encode_apply_reply(reply))
         writer.close()
 
     def _queue(self, command: local_pb2.QueueCommand) -> None:
-        option = {
-            local_pb2.QUEUE_ACTION_HOLD: "-h",
-            local_pb2.QUEUE_ACTION_UNHOLD: "-H",
-            local_pb2.QUEUE_ACTION_DELETE: "-d",
-        }[command.action]
+        (option, _, *queues), queue_ids = checked(command)
         assert self._box is not None
-        for queue_id in command.queue_ids:
-            self._box.chroot("postsuper", option, queue_id)
+        for queue_id in queue_ids:
+            self._box.chroot("postsuper", option, queue_id, *queues)
 
 
 def fresh_id() -> str:

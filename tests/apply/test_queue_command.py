@@ -20,9 +20,16 @@ def _command(
 
 
 def test_long_queue_ids_are_taken_as_they_are() -> None:
-    assert checked(_command(*GOOD)) == ("-h", GOOD)
-    assert checked(_command(*GOOD, action=local_pb2.QUEUE_ACTION_UNHOLD))[0] == "-H"
-    assert checked(_command(*GOOD, action=local_pb2.QUEUE_ACTION_DELETE))[0] == "-d"
+    assert checked(_command(*GOOD)) == (["-h", "-"], GOOD)
+    assert checked(_command(*GOOD, action=local_pb2.QUEUE_ACTION_UNHOLD))[0] == ["-H", "-"]
+    assert checked(_command(*GOOD, action=local_pb2.QUEUE_ACTION_DELETE))[0] == ["-d", "-"]
+
+
+def test_what_is_to_wait_or_to_be_on_hold_is_looked_for_there_only() -> None:
+    hold = _command(*GOOD, action=local_pb2.QUEUE_ACTION_HOLD_WAITING)
+    assert checked(hold) == (["-h", "-", "incoming", "deferred"], GOOD)
+    delete = _command(*GOOD, action=local_pb2.QUEUE_ACTION_DELETE_HELD)
+    assert checked(delete) == (["-d", "-", "hold"], GOOD)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import itertools
 import time
 import uuid
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import grpc
 from postfleet.v1 import node_pb2, node_pb2_grpc
@@ -53,6 +53,8 @@ class SimulatedAgent:
         self.trusted_until_s = 0.0
         self.spool: dict[str, node_pb2.DispatchedMessage] = {}
         self.done: set[str] = set()
+        self.tried: set[str] = set()
+        self.cancelled: list[str] = []
         self.handed_over: Counter[str] = Counter()
         self.events: list[node_pb2.MessageEvent] = []
         self.next_seq = 1
@@ -64,6 +66,9 @@ class SimulatedAgent:
         self.refuse_specs = False
         self.hand_over = True
         self.answer_dispatch = True
+        # Every receiver greylists: mail stays in the queue, tried once.
+        self.greylisted = False
+        self.retry_s = 2.0
         self.code: grpc.StatusCode | None = None
         self.details = ""
         self.endings: list[str] = []
@@ -150,6 +155,10 @@ class SimulatedAgent:
             self.suspensions = list(message.suspensions.suspensions)
         elif kind == "release":
             self._release(message.release)
+        elif kind == "cancel":
+            self.cancelled += message.cancel.message_ids
+            if back := [i for i in message.cancel.message_ids if i in self.unsent(self.granted)]:
+                self.recall(back)
 
     def _granted(self, grant: node_pb2.LeaseGrant) -> None:
         self.grants.append(grant)
@@ -194,8 +203,26 @@ class SimulatedAgent:
         if self.answer_dispatch:
             self.put(dispatch_result=result)
 
+    def recall(self, ids: Iterable[str]) -> None:
+        """Takes these out of the queue and reports them; the events name the term they came in."""
+        for id in ids:
+            message = self.spool.pop(id)
+            self.event(id, node_pb2.EVENT_KIND_RETURNED, epoch=message.epoch, reason="recalled")
+            if id in self.tried:
+                self.events[-1].not_before.FromMilliseconds(
+                    int((time.time() + self.retry_s) * 1000)
+                )
+        self._out.put_nowait(self._report(self.events))
+
+    def unsent(self, egress_ids: Iterable[str]) -> list[str]:
+        """Ids of what is here and did not go out."""
+        wanted = set(egress_ids)
+        return [i for i, m in self.spool.items() if m.egress_id in wanted and i not in self.done]
+
     def _release(self, release: node_pb2.Release) -> None:
         self.granted -= set(release.egress_ids)
+        if back := self.unsent(release.egress_ids):
+            self.recall(back)
         for egress_id in release.egress_ids:
             self.put(
                 release_result=node_pb2.ReleaseResult(
@@ -203,7 +230,7 @@ class SimulatedAgent:
                 )
             )
 
-    def event(self, message_id: str, kind: node_pb2.EventKind, **fields: str) -> None:
+    def event(self, message_id: str, kind: node_pb2.EventKind, **fields: object) -> None:
         """Something happened to a message; reported until acknowledged."""
         event = node_pb2.MessageEvent(seq=self.next_seq, message_id=message_id, kind=kind, **fields)
         event.at.GetCurrentTime()
@@ -215,7 +242,16 @@ class SimulatedAgent:
             return
         begin = len(self.events)
         for id, message in self.spool.items():
-            if id not in self.done and message.egress_id in self.granted:
+            if id in self.done or message.egress_id not in self.granted:
+                continue
+            if message.not_before.ToMilliseconds() > time.time() * 1000:
+                continue
+            if self.greylisted:
+                if id not in self.tried:
+                    self.tried.add(id)
+                    self.event(id, node_pb2.EVENT_KIND_QUEUED, queue_id="4ABC")
+                    self.event(id, node_pb2.EVENT_KIND_DEFERRED, reason="451 4.7.1 later")
+            else:
                 self.done.add(id)
                 self.handed_over[id] += 1
                 self.event(id, node_pb2.EVENT_KIND_QUEUED, queue_id="4ABC")

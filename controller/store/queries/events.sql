@@ -17,18 +17,19 @@ RETURNING seq
 
 -- messages --
 -- The messages that a node reports on, locked, as far as this node had them last.
-SELECT id, state, queue_id, attempts, reason, stored, epoch
+SELECT id, state, queue_id, attempts, reason, stored, epoch, not_before
 FROM message WHERE id = ANY(%(ids)s) AND node_id = %(node_id)s
 ORDER BY id FOR UPDATE
 
 -- change --
--- Writes what the events made of the messages.
+-- Writes what the events made of the messages. No node may put one off for longer than a day.
 UPDATE message AS m
 SET state = t.state, queue_id = t.queue_id, attempts = t.attempts, reason = t.reason,
     stored = t.stored,
     final_at = CASE WHEN t.final THEN now() END,
-    epoch = CASE WHEN t.state = 'scheduled' THEN NULL ELSE m.epoch END
+    epoch = CASE WHEN t.state = 'scheduled' THEN NULL ELSE m.epoch END,
+    not_before = greatest(m.not_before, least(t.not_before, now() + interval '1 day'))
 FROM unnest(%(ids)s::text[], %(states)s::text[], %(queue_ids)s::text[], %(attempts)s::integer[],
-            %(reasons)s::text[], %(stored)s::boolean[], %(final)s::boolean[])
-     AS t (id, state, queue_id, attempts, reason, stored, final)
+            %(reasons)s::text[], %(stored)s::boolean[], %(final)s::boolean[], %(not_befores)s::timestamptz[])
+     AS t (id, state, queue_id, attempts, reason, stored, final, not_before)
 WHERE m.id = t.id

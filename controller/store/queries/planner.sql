@@ -123,10 +123,12 @@ FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason)
 WHERE m.id = t.id AND m.state = 'accepted' AND m.reason <> t.reason
 
 -- overdue --
--- Messages planned for a day that is over and that no node has: locked, to be planned anew.
+-- Messages planned for a day that is over and that no node has: locked, to be planned anew. What
+-- was tried already and came back goes on at the charge of the day of its first try, as it would
+-- have in Postfix's queue.
 SELECT id
 FROM message
-WHERE state = 'scheduled' AND charged_day < %(day)s
+WHERE state = 'scheduled' AND charged_day < %(day)s AND attempts = 0
 ORDER BY charged_day, id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED

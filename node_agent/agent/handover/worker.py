@@ -76,7 +76,6 @@ class HandOver:
         self._ports: set[int] = set()
         # Egress ids of messages between take() and their result.
         self._under_way: dict[str, str] = {}
-        self._settled = asyncio.Condition()
         self.evidence: Evidence | None = None
 
     def own_ports(self) -> frozenset[int]:
@@ -92,11 +91,9 @@ class HandOver:
         self._stopping = True
         self.wake()
 
-    async def quiet(self, egress_ids: frozenset[str]) -> None:
-        """Return when no message of these egresses is between spool and Postfix."""
-        async with self._settled:
-            while any(e in egress_ids for e in self._under_way.values()):
-                await self._settled.wait()
+    def busy(self, egress_ids: frozenset[str]) -> frozenset[str]:
+        """Those of which a message is between spool and Postfix at the moment."""
+        return egress_ids & frozenset(self._under_way.values())
 
     def put_in_room(self, message: SpooledMessage, due_ms: int | None = None) -> None:
         """A stored message waits for its time."""
@@ -165,7 +162,7 @@ class HandOver:
         except IntakeError as error:
             for waiting in taken:
                 self._room.add(waiting)
-            await self._end_of(taken)
+            self._end_of(taken)
             await self._pause(str(error))
             return None
         began = time.monotonic()
@@ -174,7 +171,7 @@ class HandOver:
             marked = await self._spool.mark_handing([w.id for w in taken])
             await self._offer(connection, marked, marked_ms)
         finally:
-            await self._end_of(taken)
+            self._end_of(taken)
         metrics.HAND_OVER_SECONDS.observe(time.monotonic() - began)
         return connection
 
@@ -261,8 +258,6 @@ class HandOver:
             await connection.quit()
         self._ports.discard(port)
 
-    async def _end_of(self, taken: list[Waiting]) -> None:
-        async with self._settled:
-            for waiting in taken:
-                self._under_way.pop(waiting.id, None)
-            self._settled.notify_all()
+    def _end_of(self, taken: list[Waiting]) -> None:
+        for waiting in taken:
+            self._under_way.pop(waiting.id, None)

@@ -128,5 +128,6 @@ def _removed(record: Removed, line: str, at_ms: int) -> Entry:
         if record.by_operator
         else "left Postfix's queue with no outcome in the log"
     )
-    fact = Fact(FactKind.UNCERTAIN, at_ms, queue_id=record.queue_id, reason=reason, log_line=line)
+    kind = FactKind.DELETED if record.by_operator else FactKind.UNCERTAIN
+    fact = Fact(kind, at_ms, queue_id=record.queue_id, reason=reason, log_line=line)
     return Entry(None, record.queue_id, fact)

@@ -7,7 +7,7 @@ the disk or time (dispatches, cancels, releases) goes through a desk, in the ord
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass
 
 import structlog
@@ -15,6 +15,7 @@ from postfleet.v1 import node_pb2
 
 from node_agent.agent import clock, lease, metrics, suspensions
 from node_agent.agent.handover.worker import HandOver
+from node_agent.agent.recall.recaller import Recaller
 from node_agent.agent.right import Right
 from node_agent.agent.session.dispatch import DispatchDesk
 from node_agent.agent.session.gateway_link import GatewayLink
@@ -43,6 +44,7 @@ class Desks:
     specs: SpecKeeper
     dispatch: DispatchDesk
     release: ReleaseDesk
+    recaller: Recaller
     load: Callable[[], node_pb2.NodeLoad]
 
 
@@ -56,7 +58,8 @@ class Conversation:
         self._interval_s: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._seq = 0
         self._tasks = asyncio.TaskGroup()
-        self._releases: set[asyncio.Task[None]] = set()
+        # Releases and cancels under way.
+        self._beside: set[asyncio.Task[None]] = set()
         # A grant arrived: the session is a working one.
         self.granted = False
 
@@ -72,7 +75,7 @@ class Conversation:
                 async for message in messages:
                     await self._hear(message)
             finally:
-                for task in (*helpers, *self._releases):
+                for task in (*helpers, *self._beside):
                     task.cancel()
 
     async def _heartbeats(self) -> None:
@@ -135,6 +138,7 @@ class Conversation:
             clock.boottime_ns(),
         )
         before = right.highest_epoch
+        named_before = right.lease.egress_ids if right.lease else frozenset()
         if grant.epoch > before:
             await self._desks.spool.remember("highest_epoch", grant.epoch)
         if not right.use_lease(held):
@@ -143,6 +147,8 @@ class Conversation:
         self.granted = True
         self._desks.gateway.changed()
         self._desks.hand_over.wake()
+        if held.egress_ids != named_before:
+            self._desks.recaller.wake()
         if grant.epoch > before:
             _log.info("new-term", epoch=grant.epoch, egresses=len(held.egress_ids))
             await self._desks.release.sweep()
@@ -161,9 +167,7 @@ class Conversation:
                 result = await self._desks.dispatch.take(message.dispatch)
                 await self._outgoing.say(node_pb2.NodeMessage(dispatch_result=result))
             elif kind == "cancel":
-                await self._desks.release.take_back(
-                    list(message.cancel.message_ids), "cancelled by the controller"
-                )
+                self._go_on_with(self._desks.release.cancel(message.cancel.message_ids))
             else:
                 await self._begin_release(message.release)
 
@@ -177,12 +181,15 @@ class Conversation:
                 ]
             )
             return
-        task = self._tasks.create_task(self._finish_release(release))
-        self._releases.add(task)
-        task.add_done_callback(self._releases.discard)
+        self._go_on_with(self._desks.release.finish(release, self._answer_after_events))
 
-    async def _finish_release(self, release: node_pb2.Release) -> None:
-        results = await self._desks.release.finish(release)
+    def _go_on_with(self, work: Coroutine[object, object, None]) -> None:
+        """Beside the orders that follow; at most as long as the session."""
+        task = self._tasks.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _answer_after_events(self, results: list[node_pb2.ReleaseResult]) -> None:
         _, last_seq = await self._desks.spool.event_bounds()
         await self._outgoing.events_sent(last_seq)
         await self._answer(results)

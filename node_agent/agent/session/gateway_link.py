@@ -68,18 +68,18 @@ class GatewayLink:
         right.gateway_knows = lease is not None
         return True
 
-    async def close(self, egress_ids: frozenset[str]) -> int:
-        """Have them closed; return how many of their connections are open. Raises LocalError."""
+    async def close(self, egress_ids: frozenset[str]) -> frozenset[str]:
+        """Have them closed; return those with a connection still open. Raises LocalError."""
         self.status = await self._client.close_egresses(egress_ids)
         return self._open(egress_ids)
 
-    async def open_connections(self, egress_ids: frozenset[str]) -> int:
-        """How many of their connections are open now. Raises LocalError."""
+    async def still_open(self, egress_ids: frozenset[str]) -> frozenset[str]:
+        """Return those with a connection that is open now. Raises LocalError."""
         self.status = await self._client.status()
         return self._open(egress_ids)
 
-    def _open(self, egress_ids: frozenset[str]) -> int:
-        return sum(e.open_connections for e in self.status.egresses if e.egress_id in egress_ids)
+    def _open(self, egress_ids: frozenset[str]) -> frozenset[str]:
+        return egress_ids & {e.egress_id for e in self.status.egresses if e.open_connections}
 
     def _next_look_s(self) -> float | None:
         now_ms = clock.wall_ms()

@@ -4,36 +4,48 @@ one relies on.
   1. nothing more is taken or handed over for them, and what is under way has ended;
   2. the gateway opens nothing more for them, and its last connection has ended;
   3. the log is read to its end, so that every outcome is reported;
-  4. what Postfix does not have is RETURNED;
+  4. what Postfix does not have is RETURNED, and what it has is recalled from its queue;
   5. only then: released.
 
-What is in Postfix's queue stays there and is refused by the gateway, until `recall` takes it.
+Each egress goes through this as soon as it can, most of them together: one slow receiver holds one
+egress up. What Postfix does not let go of within seconds is refused by the gateway and recalled
+when Postfix is done with it (recall/recaller.py).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 import structlog
 from postfleet.v1 import node_pb2
 
 from node_agent.agent import clock
+from node_agent.agent.errors import EvidenceError, QueueOrderError
 from node_agent.agent.handover.waiting import Group, WaitingRoom
 from node_agent.agent.handover.worker import HandOver
 from node_agent.agent.lifecycle import Fact, FactKind
 from node_agent.agent.maillog.follower import LogFollower
+from node_agent.agent.recall.recaller import Recaller
 from node_agent.agent.right import Right
 from node_agent.agent.session.gateway_link import GatewayLink
+from node_agent.agent.spool.messages import InPostfix
 from node_agent.agent.spool.spool import Learned, Spool
 from node_agent.local.errors import LocalError
 
 # A running transaction may take its time; the controller asks again.
 CLOSE_TIMEOUT_S = 120.0
 CLOSE_POLL_S = 0.2
+# Egresses that shut within this time are given back together.
+GATHER_S = 1.5
+# Postfix finds the gateway closed and puts off what it is delivering at once; a name server that
+# does not answer takes longer.
+RECALL_PATIENCE_S = 4.0
 # A grant or a spec that gives waiting mail its place comes within seconds.
 MISPLACED_S = 300.0
+
+Answer = Callable[[list[node_pb2.ReleaseResult]], Awaitable[None]]
 
 _log = structlog.get_logger("release")
 
@@ -49,6 +61,7 @@ class ReleaseDesk:
         hand_over: HandOver,
         follower: LogFollower,
         gateway: GatewayLink,
+        recaller: Recaller,
         on_learned: Callable[[list[Learned]], Awaitable[None]],
     ) -> None:
         self._spool = spool
@@ -57,6 +70,7 @@ class ReleaseDesk:
         self._hand_over = hand_over
         self._follower = follower
         self._gateway = gateway
+        self._recaller = recaller
         self._on_learned = on_learned
         # Groups that cannot go, and since when (monotonic).
         self._misplaced: dict[Group, float] = {}
@@ -70,31 +84,54 @@ class ReleaseDesk:
         self._gateway.changed()
         return ""
 
-    async def finish(self, release: node_pb2.Release) -> list[node_pb2.ReleaseResult]:
-        """The rest of the order; one result for each egress."""
-        egress_ids = frozenset(release.egress_ids)
+    async def finish(self, release: node_pb2.Release, answer: Answer) -> None:
+        """The rest of the order; `answer` gets one result for each egress, when it has one."""
+        left = frozenset(release.egress_ids)
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await self._hand_over.quiet(egress_ids)
-                still_open = await self._gateway.close(egress_ids)
-                while still_open:
-                    await asyncio.sleep(CLOSE_POLL_S)
-                    still_open = await self._gateway.open_connections(egress_ids)
-                await self._follower.catch_up()
+                still_open = await self._gateway.close(left)
+                gather_until_s = time.monotonic() + GATHER_S
+                while left:
+                    shut = left - still_open - self._hand_over.busy(left)
+                    if shut and (shut == left or time.monotonic() >= gather_until_s):
+                        await self._give_back(shut, release.epoch)
+                        await answer(_results(shut, release.epoch, ""))
+                        left -= shut
+                    else:
+                        await asyncio.sleep(CLOSE_POLL_S)
+                    still_open = await self._gateway.still_open(left)
         except TimeoutError:
-            return self._results(
-                release,
+            why_not = (
                 f"not closed after {CLOSE_TIMEOUT_S:g} s: a connection or a hand-over "
-                "is still under way",
+                "is still under way"
             )
+            await answer(_results(left, release.epoch, why_not))
         except LocalError as error:
-            return self._results(release, str(error))
+            await answer(_results(left, release.epoch, str(error)))
+
+    async def _give_back(self, shut: frozenset[str], epoch: int) -> None:
+        """Steps 3 and 4 for egresses that nothing goes out by any more."""
+        await self._follower.catch_up()
         returned = await self.take_back(
-            self._room.ids(lambda _, e, epoch: e in egress_ids and epoch <= release.epoch),
+            self._room.ids(lambda _, e, of_epoch: e in shut and of_epoch <= epoch),
             "its egress is given back",
         )
-        _log.info("released", egresses=sorted(egress_ids), returned=returned)
-        return self._results(release, "")
+        left = await self._recall(lambda m: m.egress_id in shut and m.epoch <= epoch)
+        _log.info("released", egresses=sorted(shut), returned=returned, still_in_postfix=left)
+
+    async def cancel(self, message_ids: Collection[str]) -> None:
+        """Take these back from the spool, or out of Postfix's queue where it is not at them."""
+        await self.take_back(list(message_ids), "cancelled by the controller")
+        wanted = frozenset(message_ids)
+        await self._recall(lambda m: m.id in wanted)
+
+    async def _recall(self, chosen: Callable[[InPostfix], bool]) -> int | None:
+        """How many of the chosen Postfix still has; None: that cannot be told now."""
+        try:
+            return await self._recaller.recall(chosen, RECALL_PATIENCE_S)
+        except (EvidenceError, QueueOrderError) as error:
+            _log.error("not-recalled", why=str(error), hint="it is tried again until it works")
+            return None
 
     async def take_back(self, message_ids: list[str], reason: str) -> int:
         """RETURN those that Postfix does not have; return how many."""
@@ -136,10 +173,11 @@ class ReleaseDesk:
                 )
                 _log.warning("misplaced-returned", messages=returned, reason=reasons[group])
 
-    def _results(self, release: node_pb2.Release, detail: str) -> list[node_pb2.ReleaseResult]:
-        return [
-            node_pb2.ReleaseResult(
-                egress_id=egress_id, epoch=release.epoch, released=not detail, detail=detail
-            )
-            for egress_id in release.egress_ids
-        ]
+
+def _results(egress_ids: Iterable[str], epoch: int, why_not: str) -> list[node_pb2.ReleaseResult]:
+    return [
+        node_pb2.ReleaseResult(
+            egress_id=egress_id, epoch=epoch, released=not why_not, detail=why_not
+        )
+        for egress_id in sorted(egress_ids)
+    ]

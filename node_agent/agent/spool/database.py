@@ -11,6 +11,9 @@ from node_agent.agent.errors import SpoolError
 from node_agent.agent.spool import meta
 
 SCHEMA_VERSION = 1
+# Columns of table message that the first spools of this format lack. An agent that does not know
+# them reads and writes a spool that has them, so a version can be taken back.
+_ADDED = ("queued_ms", "attempted_ms")
 _SCHEMA = Path(__file__).with_name("schema.sql")
 
 
@@ -36,6 +39,7 @@ def _set_up(db: sqlite3.Connection) -> None:
     db.execute("PRAGMA journal_size_limit = 16777216")
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version == SCHEMA_VERSION:
+        _add_columns(db)
         return
     if version != 0:
         raise SpoolError(f"the spool has format {version}, this agent knows {SCHEMA_VERSION} only")
@@ -46,3 +50,10 @@ def _set_up(db: sqlite3.Connection) -> None:
     meta.write(db, "spool_id", secrets.token_hex(16))
     meta.write(db, "acked_seq", 0)
     db.execute("COMMIT")
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
+    have = {row[1] for row in db.execute("PRAGMA table_info(message)")}
+    for name in _ADDED:
+        if name not in have:
+            db.execute(f"ALTER TABLE message ADD COLUMN {name} INTEGER NOT NULL DEFAULT 0")

@@ -18,8 +18,16 @@ from node_agent.agent.spool import meta, outbox
 _COLUMNS = "id, mailbox, recipient, egress_id, epoch, not_before_ms, size, state, queue_id"
 # Facts after which Postfix is not delivering the message.
 _NOT_IN_FLIGHT = frozenset(
-    {FactKind.DEFERRED, FactKind.SENT, FactKind.BOUNCED, FactKind.EXPIRED, FactKind.UNCERTAIN}
+    {
+        FactKind.DEFERRED,
+        FactKind.SENT,
+        FactKind.BOUNCED,
+        FactKind.EXPIRED,
+        FactKind.UNCERTAIN,
+        FactKind.DELETED,
+    }
 )
+_RECALLED = "taken out of Postfix's queue before it was sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +43,20 @@ class SpooledMessage:
     size: int
     state: State
     queue_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InPostfix:
+    """What is known of a queued message that Postfix has; the fields are the row's."""
+
+    id: str
+    queue_id: str
+    egress_id: str
+    epoch: int
+    held: bool
+    in_flight: bool
+    queued_ms: int
+    attempted_ms: int
 
 
 def store(
@@ -115,18 +137,29 @@ def mark_handing(
 def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> Step | None:
     """Write down what `fact` does to the message and the event it makes; None: no such message."""
     row = db.execute(
-        "SELECT state, queue_id, egress_id, local_stage, local_seq, epoch, in_flight "
-        "FROM message WHERE id = ?",
+        "SELECT state, queue_id, egress_id, local_stage, local_seq, epoch, in_flight, held, "
+        "changed_ms, queued_ms, attempted_ms, not_before_ms FROM message WHERE id = ?",
         (message_id,),
     ).fetchone()
     if row is None:
         return None
-    state, queue_id, egress_id, local_stage, local_seq, epoch, in_flight = row
+    state, queue_id, egress_id, local_stage, local_seq, epoch, in_flight, held, *times = row
+    changed_ms, queued_ms, attempted_ms, not_before_ms = times
+    if fact.kind is FactKind.RECALL and in_flight:
+        return Step(State(state))
     result = step(State(state), queue_id, fact)
     if state in FINAL and result.state == state:
         return result
     if fact.queue_id and result.state not in FINAL and not result.doubled:
         queue_id = fact.queue_id
+    if result.state not in CONTENT_NEEDED and State(state) in CONTENT_NEEDED:
+        # It was marked as being handed over then; Postfix cannot have had it before.
+        queued_ms = changed_ms
+        db.execute("DELETE FROM content WHERE message_id = ?", (message_id,))
+    if fact.asked_receiver:
+        attempted_ms = fact.at_ms
+    if fact.kind is FactKind.RECALL:
+        not_before_ms = fact.not_before_ms
     if result.event is not None:
         repeats = fact.gateway_stage and fact.gateway_stage == local_stage
         if repeats and local_seq > int(meta.read(db, "acked_seq")):
@@ -134,19 +167,37 @@ def learn(db: sqlite3.Connection, message_id: str, fact: Fact, now_ms: int) -> S
             # outage would fill the outbox with attempts that never reached a receiver.
             db.execute("UPDATE message SET in_flight = 0 WHERE id = ?", (message_id,))
             return result
-        seq = outbox.append(db, _event(message_id, queue_id, egress_id, epoch, result.event, fact))
+        event = _event(message_id, queue_id, egress_id, epoch, result.event, fact)
+        if state == State.RECALLING and result.state is State.RETURNED:
+            event.reason = _RECALLED
+            if attempted_ms:
+                event.not_before.FromMilliseconds(not_before_ms)
+        seq = outbox.append(db, event)
         local_stage, local_seq = fact.gateway_stage, seq if fact.gateway_stage else 0
     if fact.kind is FactKind.SEEN and fact.log_line:
         in_flight = 1
     elif fact.kind in _NOT_IN_FLIGHT:
         in_flight = 0
+    if result.hold:
+        held = 0
     db.execute(
         "UPDATE message SET state = ?, queue_id = ?, local_stage = ?, local_seq = ?, "
-        "in_flight = ?, changed_ms = ? WHERE id = ?",
-        (result.state, queue_id, local_stage, local_seq, in_flight, now_ms, message_id),
+        "in_flight = ?, held = ?, changed_ms = ?, queued_ms = ?, attempted_ms = ?, "
+        "not_before_ms = ? WHERE id = ?",
+        (
+            result.state,
+            queue_id,
+            local_stage,
+            local_seq,
+            in_flight,
+            held,
+            now_ms,
+            queued_ms,
+            attempted_ms,
+            not_before_ms,
+            message_id,
+        ),
     )
-    if result.state not in CONTENT_NEEDED and State(state) in CONTENT_NEEDED:
-        db.execute("DELETE FROM content WHERE message_id = ?", (message_id,))
     return result
 
 
@@ -166,15 +217,27 @@ def in_flight(db: sqlite3.Connection, egress_id: str | None = None) -> dict[str,
     return {str(a): str(b) for a, b in rows}
 
 
+def in_postfix(db: sqlite3.Connection) -> list[InPostfix]:
+    """All queued messages."""
+    rows = db.execute(
+        "SELECT id, queue_id, egress_id, epoch, held, in_flight, queued_ms, attempted_ms "
+        "FROM message WHERE state = 'queued'"
+    )
+    return [
+        InPostfix(id_, queue_id, egress_id, epoch, bool(held), bool(in_flight), queued, attempted)
+        for id_, queue_id, egress_id, epoch, held, in_flight, queued, attempted in rows
+    ]
+
+
 def not_held(db: sqlite3.Connection) -> list[tuple[str, str]]:
     """(id, queue id) of uncertain messages whose queue file is not known to be on hold."""
     rows = db.execute("SELECT id, queue_id FROM message WHERE state = 'uncertain' AND held = 0")
     return [(str(a), str(b)) for a, b in rows]
 
 
-def mark_held(db: sqlite3.Connection, ids: Iterable[str]) -> None:
-    """Their queue files are on hold (or gone)."""
-    db.executemany("UPDATE message SET held = 1 WHERE id = ?", [(i,) for i in ids])
+def mark_held(db: sqlite3.Connection, ids: Iterable[str], held: bool) -> None:
+    """Their queue files are on hold or gone, or about to be; or they are not."""
+    db.executemany("UPDATE message SET held = ? WHERE id = ?", [(held, i) for i in ids])
 
 
 def forget_final(db: sqlite3.Connection, before_ms: int, limit: int = 1000) -> int:
@@ -194,7 +257,7 @@ def counts(db: sqlite3.Connection) -> dict[str, int]:
     """Messages by open state."""
     rows = db.execute(
         "SELECT state, count(*) FROM message "
-        "WHERE state IN ('stored', 'handing', 'queued', 'uncertain') GROUP BY state"
+        "WHERE state IN ('stored', 'handing', 'queued', 'recalling', 'uncertain') GROUP BY state"
     )
     return {str(state): int(number) for state, number in rows}
 

@@ -17,14 +17,18 @@ CREATE TABLE message (
     state         TEXT NOT NULL,
     -- of the hand-over; '' until known
     queue_id      TEXT NOT NULL DEFAULT '',
-    -- of an uncertain one: postsuper has put it on hold
+    -- of an uncertain one: postsuper has put it on hold; of a queued one: it was asked to, for recall
     held          INTEGER NOT NULL DEFAULT 0,
     -- qmgr(8) took it up and its log does not tell yet how that ended
     in_flight     INTEGER NOT NULL DEFAULT 0,
     -- gateway stage and sequence number of the last DEFERRED event that no receiver caused
     local_stage   TEXT NOT NULL DEFAULT '',
     local_seq     INTEGER NOT NULL DEFAULT 0,
-    changed_ms    INTEGER NOT NULL
+    changed_ms    INTEGER NOT NULL,
+    -- no later than Postfix had it; 0: not known
+    queued_ms     INTEGER NOT NULL DEFAULT 0,
+    -- the last attempt that this node did not stop itself; 0: none
+    attempted_ms  INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 CREATE INDEX message_by_state ON message (state, egress_id);
 CREATE INDEX message_by_queue_id ON message (queue_id);

@@ -18,7 +18,7 @@ from node_agent.agent.config import SpoolSettings
 from node_agent.agent.errors import DiskFullError
 from node_agent.agent.lifecycle import Entry, Fact, State, Step
 from node_agent.agent.spool import database, messages, meta, outbox
-from node_agent.agent.spool.messages import SpooledMessage
+from node_agent.agent.spool.messages import InPostfix, SpooledMessage
 from node_agent.agent.spool.reserve import Reserve, free_octets
 from node_agent.agent.spool.thread import SpoolThread
 
@@ -156,10 +156,14 @@ class Spool:
         """(id, queue id) of uncertain messages that are not known to be on hold."""
         return await self._thread.run(messages.not_held)
 
-    async def mark_held(self, ids: Iterable[str]) -> None:
-        """Their queue files are on hold or gone."""
+    async def in_postfix(self) -> list[InPostfix]:
+        """All queued messages, with what a recall needs to know of them."""
+        return await self._thread.run(messages.in_postfix)
+
+    async def mark_held(self, ids: Iterable[str], held: bool = True) -> None:
+        """Their queue files are on hold or gone, or about to be; or, not `held`, are not."""
         chosen = list(ids)
-        await self._thread.run(lambda db: messages.mark_held(db, chosen))
+        await self._thread.run(lambda db: messages.mark_held(db, chosen, held))
 
     async def events_after(
         self, seq: int, limit: int = 500, max_octets: int = 512 * 1024

@@ -32,6 +32,12 @@ class _QueueActionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QueueActi
     QUEUE_ACTION_HOLD: _QueueAction.ValueType  # 1
     QUEUE_ACTION_UNHOLD: _QueueAction.ValueType  # 2
     QUEUE_ACTION_DELETE: _QueueAction.ValueType  # 3
+    QUEUE_ACTION_HOLD_WAITING: _QueueAction.ValueType  # 4
+    """Hold those that wait (incoming, deferred), and leave what is being delivered (active) alone: a
+    file that this put on hold has no delivery under way.
+    """
+    QUEUE_ACTION_DELETE_HELD: _QueueAction.ValueType  # 5
+    """Delete those that are on hold, and no others."""
 
 class QueueAction(_QueueAction, metaclass=_QueueActionEnumTypeWrapper): ...
 
@@ -39,6 +45,12 @@ QUEUE_ACTION_UNSPECIFIED: QueueAction.ValueType  # 0
 QUEUE_ACTION_HOLD: QueueAction.ValueType  # 1
 QUEUE_ACTION_UNHOLD: QueueAction.ValueType  # 2
 QUEUE_ACTION_DELETE: QueueAction.ValueType  # 3
+QUEUE_ACTION_HOLD_WAITING: QueueAction.ValueType  # 4
+"""Hold those that wait (incoming, deferred), and leave what is being delivered (active) alone: a
+file that this put on hold has no delivery under way.
+"""
+QUEUE_ACTION_DELETE_HELD: QueueAction.ValueType  # 5
+"""Delete those that are on hold, and no others."""
 Global___QueueAction: _TypeAlias = QueueAction  # noqa: Y015
 
 @_typing.final

@@ -43,7 +43,9 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_REFUSED: _EventKind.ValueType  # 7
     """The local Postfix refused the hand-over for good (5xx); never attempted."""
     EVENT_KIND_RETURNED: _EventKind.ValueType  # 8
-    """Taken back before Postfix had it (Cancel, Release); never attempted."""
+    """Taken back (Cancel, Release, a term that is over): out of the spool, or out of Postfix's queue
+    by recall. This node does not have it any more. Attempts before that were told as DEFERRED.
+    """
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper): ...
 
@@ -60,7 +62,9 @@ EVENT_KIND_UNCERTAIN: EventKind.ValueType  # 6
 EVENT_KIND_REFUSED: EventKind.ValueType  # 7
 """The local Postfix refused the hand-over for good (5xx); never attempted."""
 EVENT_KIND_RETURNED: EventKind.ValueType  # 8
-"""Taken back before Postfix had it (Cancel, Release); never attempted."""
+"""Taken back (Cancel, Release, a term that is over): out of the spool, or out of Postfix's queue
+by recall. This node does not have it any more. Attempts before that were told as DEFERRED.
+"""
 Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 class _SuspensionScope:
@@ -564,6 +568,7 @@ class MessageEvent(_message.Message):
     GATEWAY_STAGE_FIELD_NUMBER: _builtins.int
     LOG_LINE_FIELD_NUMBER: _builtins.int
     EPOCH_FIELD_NUMBER: _builtins.int
+    NOT_BEFORE_FIELD_NUMBER: _builtins.int
     seq: _builtins.int
     """Rises within a spool, without holes."""
     message_id: _builtins.str
@@ -589,6 +594,12 @@ class MessageEvent(_message.Message):
     """
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def not_before(self) -> _timestamp_pb2.Timestamp:
+        """RETURNED after attempts: when Postfix would have tried again at the earliest; whoever sends it
+        next waits until then. Absent: at once.
+        """
+
     def __init__(
         self,
         *,
@@ -604,10 +615,11 @@ class MessageEvent(_message.Message):
         gateway_stage: _builtins.str = ...,
         log_line: _builtins.str = ...,
         epoch: _builtins.int = ...,
+        not_before: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "not_before", b"not_before"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "dsn", b"dsn", "egress_id", b"egress_id", "epoch", b"epoch", "gateway_stage", b"gateway_stage", "kind", b"kind", "log_line", b"log_line", "message_id", b"message_id", "queue_id", b"queue_id", "reason", b"reason", "relay", b"relay", "seq", b"seq"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "dsn", b"dsn", "egress_id", b"egress_id", "epoch", b"epoch", "gateway_stage", b"gateway_stage", "kind", b"kind", "log_line", b"log_line", "message_id", b"message_id", "not_before", b"not_before", "queue_id", b"queue_id", "reason", b"reason", "relay", b"relay", "seq", b"seq"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -706,7 +718,9 @@ Global___Suspension: _TypeAlias = Suspension  # noqa: Y015
 @_typing.final
 class Release(_message.Message):
     """Give these egresses back: hand nothing over, close the gateway for them after the running
-    transactions, follow the log to its end, then answer. What Postfix does not have yet is RETURNED.
+    transactions, follow the log to its end, recall their mail from Postfix's queue, then answer. All
+    that was not sent is RETURNED, but for what is uncertain, and what Postfix does not let go of in
+    some seconds: that follows later.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -761,7 +775,9 @@ Global___ReleaseResult: _TypeAlias = ReleaseResult  # noqa: Y015
 
 @_typing.final
 class Cancel(_message.Message):
-    """Take these messages back where Postfix does not have them yet; answered by RETURNED events."""
+    """Take these messages back, from the spool or out of Postfix's queue; answered by RETURNED events.
+    One that is being delivered just now is not stopped: ask again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -12,7 +13,8 @@ from postfleet.v1 import node_pb2
 from controller.events.fold import KINDS, Told, fold
 from controller.message_life import FINAL, State
 
-DISPATCHED = Told("m", State.DISPATCHED, "", 0, "", stored=True, epoch=3)
+DUE = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+DISPATCHED = Told("m", State.DISPATCHED, "", 0, "", stored=True, epoch=3, not_before=DUE)
 
 
 def event(kind: str, **fields: object) -> node_pb2.MessageEvent:
@@ -32,7 +34,9 @@ def test_a_message_goes_its_way() -> None:
             event("SENT", reason="250 ok", queue_id="4Q"),
         ],
     )
-    assert outcome.message == Told("m", State.SENT, "4Q", 2, "250 ok", stored=True, epoch=3)
+    assert outcome.message == replace(
+        DISPATCHED, state=State.SENT, queue_id="4Q", attempts=2, reason="250 ok"
+    )
     assert outcome.changed
     assert not outcome.refund
 
@@ -53,6 +57,23 @@ def test_a_returned_message_waits_for_dispatch_again() -> None:
     assert outcome.message.state is State.SCHEDULED
     assert not outcome.message.stored
     assert not outcome.refund
+
+
+def test_what_comes_back_out_of_a_queue_keeps_its_attempts_and_waits_its_time() -> None:
+    queued = fold(DISPATCHED, [event("QUEUED", queue_id="4Q"), event("DEFERRED", reason="451")])
+    again = event("RETURNED", epoch=3)
+    again.not_before.FromDatetime(DUE + timedelta(minutes=5))
+    outcome = fold(queued.message, [again])
+    assert outcome.message.state is State.SCHEDULED
+    assert (outcome.message.attempts, outcome.message.queue_id) == (1, "")
+    assert outcome.message.not_before == DUE + timedelta(minutes=5)
+    assert not outcome.refund
+
+
+def test_no_return_makes_a_message_due_earlier() -> None:
+    early = event("RETURNED", epoch=3)
+    early.not_before.FromDatetime(DUE - timedelta(hours=1))
+    assert fold(DISPATCHED, [early]).message.not_before == DUE
 
 
 def test_a_return_from_an_earlier_term_returns_nothing() -> None:
