@@ -110,7 +110,7 @@ async def serving(
             ca,
             settings.listen,
             settings.names,
-            services(store, ca, sealer, current, registry, pusher, listener),
+            services(store, ca, sealer, current, registry, pusher, listener, settings.join_grace_s),
         )
         async with contextlib.AsyncExitStack() as stack:
             port = await rpc.start()

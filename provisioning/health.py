@@ -18,7 +18,7 @@ from provisioning.machine import Machine
 UNITS = "postfleet-gateway.service postfleet-agent.service postfleet-apply.socket"
 TIMEOUT_S = 60.0
 PAUSE_S = 0.5
-_CONNECTED = ("connected", "cordoned")
+_CONNECTED = ("connected", "cordoned", "draining", "drained")
 
 
 def heard_at(node: fleet_pb2.Node) -> int:

@@ -25,6 +25,12 @@ Limit = Annotated[
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would change; change nothing")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why; for the audit log")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask")]
+Wait = Annotated[
+    bool, typer.Option("--wait/--no-wait", help="Look on until it is done; Ctrl-C ends only that")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", min=0, help="Look on so long; 0: for ever")
+]
 NodeId = Annotated[
     str, typer.Argument(metavar="NODE", help="Id of a node", autocompletion=complete_node)
 ]

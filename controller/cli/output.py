@@ -101,7 +101,8 @@ def span(seconds: int) -> str:
 _STYLES = {
     "connected": "green", "active": "green", "sent": "green",
     "lost": "bold red", "suspended": "red", "bounced": "red", "expired": "red",
-    "uncertain": "bold red", "fenced": "bold red", "cordoned": "yellow", "decommissioned": "dim",
+    "uncertain": "bold red", "fenced": "bold red", "cordoned": "yellow", "draining": "yellow",
+    "drained": "yellow", "decommissioned": "dim",
     "retired": "dim", "new": "dim", "deferred": "yellow",
 }  # fmt: skip
 

@@ -37,6 +37,8 @@ def _node_state(row: dict[str, Any]) -> str:
         return "new"
     if row["fenced"]:
         return "fenced"
+    if row["connected"] and row["draining"]:
+        return "draining" if row["egresses"] else "drained"
     if row["connected"]:
         return "cordoned" if row["cordoned"] else "connected"
     return "enrolled" if row["last_seen"] is None else "lost"

@@ -16,15 +16,17 @@ import structlog
 from grpc import aio
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
-from controller.fleet import fencing, history, lists, orders
+from controller.fleet import fencing, history, lists, orders, shard_orders
 from controller.fleet.answering import answering
 from controller.fleet.apply import apply_inventory, plan_inventory
+from controller.fleet.egress_move import move_egress
 from controller.fleet.plan import Plan
 from controller.fleet.rows import FleetRows
 from controller.fleet.wanted import wanted_rows
 from controller.keys.authority import FleetCa
 from controller.keys.identity import Peer, peer_identity
 from controller.keys.sealing import Sealer
+from controller.shards.snapshot import JOIN_GRACE_S
 from controller.store import Store, queries
 from inventory.errors import Finding, InventoryError
 from inventory.load import Loaded, located, parse
@@ -38,8 +40,11 @@ Context = aio.ServicerContext[Any, Any]
 class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     """One for all callers. Method names are those of fleet.proto, which says what each does."""
 
-    def __init__(self, store: Store, ca: FleetCa, sealer: Sealer) -> None:
+    def __init__(
+        self, store: Store, ca: FleetCa, sealer: Sealer, join_grace_s: float = JOIN_GRACE_S
+    ) -> None:
         self._store = store
+        self._join_grace_s = join_grace_s
         self._ca = ca
         self._sealer = sealer
 
@@ -139,6 +144,38 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.FenceNodeRequest, context: Context
     ) -> fleet_pb2.FenceNodeReply:
         return await fencing.fence(self._store, request, _actor(context))
+
+    @answering
+    async def DrainNode(
+        self, request: fleet_pb2.DrainNodeRequest, context: Context
+    ) -> fleet_pb2.ShardPlan:
+        actor = _actor(context)
+        return await shard_orders.drain(self._store, request, actor, self._join_grace_s)
+
+    @answering
+    async def PlanShards(
+        self, request: fleet_pb2.PlanShardsRequest, context: Context
+    ) -> fleet_pb2.ShardPlan:
+        return await shard_orders.plan(self._store, self._join_grace_s)
+
+    @answering
+    async def RebalanceShards(
+        self, request: fleet_pb2.RebalanceShardsRequest, context: Context
+    ) -> fleet_pb2.ShardPlan:
+        actor = _actor(context)
+        return await shard_orders.rebalance(self._store, request, actor, self._join_grace_s)
+
+    @answering
+    async def MoveEgress(
+        self, request: fleet_pb2.MoveEgressRequest, context: Context
+    ) -> fleet_pb2.MoveEgressReply:
+        return await move_egress(self._store, request, _actor(context), self._join_grace_s)
+
+    @answering
+    async def ListShardMoves(
+        self, request: fleet_pb2.ListShardMovesRequest, context: Context
+    ) -> fleet_pb2.ShardMoves:
+        return await shard_orders.moves(self._store)
 
     @answering
     async def DecommissionNode(

@@ -33,10 +33,11 @@ def services(
     registry: Registry,
     pusher: Pusher,
     listener: Listener,
+    join_grace_s: float,
 ) -> Sequence[tuple[str, Register]]:
     """Full names of the services and what registers each with a server."""
     node = NodeService(store, current, registry, pusher, listener)
-    fleet = FleetService(store, ca, sealer)
+    fleet = FleetService(store, ca, sealer, join_grace_s)
     submission = SubmissionService(store)
     suppression = SuppressionService(store)
     return [

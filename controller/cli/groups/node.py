@@ -7,7 +7,17 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.command import Session, add
-from controller.cli.options import DryRun, Filter, Limit, NodeId, OfClient, Reason, Yes
+from controller.cli.options import (
+    DryRun,
+    Filter,
+    Limit,
+    NodeId,
+    OfClient,
+    Reason,
+    Timeout,
+    Wait,
+    Yes,
+)
 
 group = typer.Typer(help="The machines that send.", no_args_is_help=True)
 
@@ -93,6 +103,7 @@ def _print_node(node: Any) -> None:
             ("spec error", node.spec_error),
             ("lease", f"term {node.epoch}" if node.lease_valid else "none"),
             ("cordoned", "yes" if node.cordoned else ""),
+            ("draining", "yes, until it is uncordoned" if node.draining else ""),
             ("fenced", "yes, until it boots, is enrolled or uncordoned" if node.fenced else ""),
             ("mail", f"{node.spooled} spooled, {node.queued} queued, {node.deferred} deferred"),
             ("seen", ago(node, "last_seen")),
@@ -124,7 +135,7 @@ def cordon(session: Session, node: NodeId, dry_run: DryRun = False) -> None:
 
 @add(group, "uncordon", examples=("postfleet node uncordon n3",))
 def uncordon(session: Session, node: NodeId, dry_run: DryRun = False) -> None:
-    """Open a cordoned or fenced node for egresses again."""
+    """Open a cordoned, draining or fenced node for egresses again."""
     _set_cordon(session, node, False, dry_run)
 
 
@@ -138,8 +149,43 @@ def _set_cordon(session: Session, node: str, cordoned: bool, dry_run: bool) -> N
         request = fleet_pb2.SetNodeCordonRequest(node_id=node, cordoned=cordoned, dry_run=dry_run)
         after = connection.ask("SetNodeCordon", request)
     word = "cordoned" if cordoned else "open for egresses"
-    changed = (before.cordoned, before.fenced) != (after.cordoned, after.fenced)
+    changed = any(
+        getattr(before, name) != getattr(after, name) for name in ("cordoned", "draining", "fenced")
+    )
     _report(session, after, changed, dry_run, f"{node} is {word}")
+
+
+@add(
+    group,
+    "drain",
+    examples=(
+        "postfleet node drain n3 --dry-run",
+        "postfleet node drain n3 --reason 'kernel update'",
+        "postfleet node drain n3 --no-wait",
+    ),
+)
+def drain(
+    session: Session,
+    node: NodeId,
+    reason: Reason = "",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also what fits on no other node is given back, and waits"),
+    ] = False,
+    wait: Wait = True,
+    timeout: Timeout = 0,
+    dry_run: DryRun = False,
+) -> None:
+    """Cordon a node and move its egresses to others, a few at a time; it sends with the rest.
+
+    Refused for the last node, and where the others have no room for all. `uncordon` calls it off.
+    """
+    from postfleet.v1 import fleet_pb2
+
+    from controller.cli import draining
+
+    request = fleet_pb2.DrainNodeRequest(node_id=node, reason=reason, force=force, dry_run=dry_run)
+    draining.drain(session, request, wait, timeout)
 
 
 @add(

@@ -23,7 +23,7 @@ FROM message GROUP BY state
 -- A page of nodes with what they hold.
 SELECT n.id, host(n.address) AS address, n.capacity, n.failure_domain, n.wanted_generation,
        n.running_generation, n.spec_error, n.spooled, n.queued, n.deferred, n.last_seen,
-       n.agent_version, n.cordoned, n.decommissioned, n.fenced, n.connected,
+       n.agent_version, n.cordoned, n.decommissioned, n.fenced, n.draining, n.connected,
        n.certificate_sha256 IS NOT NULL AS enrolled,
        coalesce(l.epoch, 0) AS epoch, coalesce(l.held, false) AS lease_valid,
        held.egresses, held.mailboxes
@@ -191,8 +191,10 @@ ORDER BY e.public_ip
 SELECT id, cordoned, decommissioned, fenced FROM node WHERE id = %(node_id)s FOR UPDATE
 
 -- set_cordoned --
--- Closes or opens a node for new egresses; what opens it ends its fence too.
-UPDATE node SET cordoned = %(cordoned)s, fenced = fenced AND %(cordoned)s WHERE id = %(node_id)s
+-- Closes or opens a node for new egresses; what opens it ends its fence and its drain too.
+UPDATE node
+SET cordoned = %(cordoned)s, fenced = fenced AND %(cordoned)s, draining = draining AND %(cordoned)s
+WHERE id = %(node_id)s
 
 -- decommission --
 -- Takes a node out of service: placement asks everything back.

@@ -290,12 +290,15 @@ class Node(_message.Message):
     AGENT_VERSION_FIELD_NUMBER: _builtins.int
     CORDONED_FIELD_NUMBER: _builtins.int
     FENCED_FIELD_NUMBER: _builtins.int
+    DRAINING_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     address: _builtins.str
     capacity: _builtins.int
     failure_domain: _builtins.str
     state: _builtins.str
-    """new, enrolled, connected, lost, cordoned, fenced, decommissioned"""
+    """new, enrolled, connected, lost, cordoned, draining, drained, fenced,
+    decommissioned
+    """
     wanted_generation: _builtins.int
     running_generation: _builtins.int
     spec_error: _builtins.str
@@ -311,6 +314,8 @@ class Node(_message.Message):
     cordoned: _builtins.bool
     fenced: _builtins.bool
     """An operator attested that it is off or cut; see FenceNode."""
+    draining: _builtins.bool
+    """It gives everything back; cordoned as well."""
     @_builtins.property
     def last_seen(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -335,10 +340,11 @@ class Node(_message.Message):
         agent_version: _builtins.str = ...,
         cordoned: _builtins.bool = ...,
         fenced: _builtins.bool = ...,
+        draining: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["last_seen", b"last_seen"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent_version", b"agent_version", "capacity", b"capacity", "cordoned", b"cordoned", "deferred", b"deferred", "egresses", b"egresses", "epoch", b"epoch", "failure_domain", b"failure_domain", "fenced", b"fenced", "id", b"id", "last_seen", b"last_seen", "lease_valid", b"lease_valid", "mailboxes", b"mailboxes", "queued", b"queued", "running_generation", b"running_generation", "spec_error", b"spec_error", "spooled", b"spooled", "state", b"state", "wanted_generation", b"wanted_generation"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent_version", b"agent_version", "capacity", b"capacity", "cordoned", b"cordoned", "deferred", b"deferred", "draining", b"draining", "egresses", b"egresses", "epoch", b"epoch", "failure_domain", b"failure_domain", "fenced", b"fenced", "id", b"id", "last_seen", b"last_seen", "lease_valid", b"lease_valid", "mailboxes", b"mailboxes", "queued", b"queued", "running_generation", b"running_generation", "spec_error", b"spec_error", "spooled", b"spooled", "state", b"state", "wanted_generation", b"wanted_generation"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1161,6 +1167,377 @@ class NodeStake(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___NodeStake: _TypeAlias = NodeStake  # noqa: Y015
+
+@_typing.final
+class DrainNodeRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    dry_run: _builtins.bool
+    reason: _builtins.str
+    """Why; goes to the audit log."""
+    force: _builtins.bool
+    """What finds no place on another node is given back all the same, and its mail waits."""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        force: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "force", b"force", "node_id", b"node_id", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DrainNodeRequest: _TypeAlias = DrainNodeRequest  # noqa: Y015
+
+@_typing.final
+class PlanShardsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanShardsRequest: _TypeAlias = PlanShardsRequest  # noqa: Y015
+
+@_typing.final
+class RebalanceShardsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MAX_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    STOP_FIELD_NUMBER: _builtins.int
+    dry_run: _builtins.bool
+    reason: _builtins.str
+    """Why; goes to the audit log."""
+    max_in_flight: _builtins.int
+    """Moves under way at a time, 1..1000; 0: as the inventory says (fleet.moves_in_flight)."""
+    stop: _builtins.bool
+    """Call off what is ordered; moves under way are finished."""
+    def __init__(
+        self,
+        *,
+        dry_run: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        max_in_flight: _builtins.int = ...,
+        stop: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "max_in_flight", b"max_in_flight", "reason", b"reason", "stop", b"stop"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebalanceShardsRequest: _TypeAlias = RebalanceShardsRequest  # noqa: Y015
+
+@_typing.final
+class ShardPlan(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    MOVES_FIELD_NUMBER: _builtins.int
+    MOVED_MAILBOXES_FIELD_NUMBER: _builtins.int
+    LOWER_BOUND_FIELD_NUMBER: _builtins.int
+    LOADS_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    MISSING_CAPACITY_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    REBALANCING_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """Something was ordered by this call (dry_run: would be)."""
+    moved_mailboxes: _builtins.int
+    """Mailboxes of all moves, and how many have to move whatever the plan (0 where not all fit)."""
+    lower_bound: _builtins.int
+    missing_capacity: _builtins.int
+    """In mailboxes, at least."""
+    limit: _builtins.int
+    """How many moves may be under way at a time."""
+    rebalancing: _builtins.bool
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedMove]:
+        """In the order in which they may be made."""
+
+    @_builtins.property
+    def loads(self) -> _containers.RepeatedCompositeFieldContainer[Global___NodeShare]: ...
+    @_builtins.property
+    def left_out(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeftOutEgress]: ...
+    def __init__(
+        self,
+        *,
+        changed: _builtins.bool = ...,
+        moves: _abc.Iterable[Global___PlannedMove] | None = ...,
+        moved_mailboxes: _builtins.int = ...,
+        lower_bound: _builtins.int = ...,
+        loads: _abc.Iterable[Global___NodeShare] | None = ...,
+        left_out: _abc.Iterable[Global___LeftOutEgress] | None = ...,
+        missing_capacity: _builtins.int = ...,
+        limit: _builtins.int = ...,
+        rebalancing: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "left_out", b"left_out", "limit", b"limit", "loads", b"loads", "lower_bound", b"lower_bound", "missing_capacity", b"missing_capacity", "moved_mailboxes", b"moved_mailboxes", "moves", b"moves", "rebalancing", b"rebalancing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShardPlan: _TypeAlias = ShardPlan  # noqa: Y015
+
+@_typing.final
+class PlannedMove(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EGRESS_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    TO_NODE_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    egress_id: _builtins.str
+    client_id: _builtins.str
+    from_node: _builtins.str
+    """Empty: no node has it."""
+    to_node: _builtins.str
+    """Empty: no node has room for it."""
+    mailboxes: _builtins.int
+    reason: _builtins.str
+    """no-node, leaving, over-capacity, bound, make-room, rebalance, no-room"""
+    def __init__(
+        self,
+        *,
+        egress_id: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        from_node: _builtins.str = ...,
+        to_node: _builtins.str = ...,
+        mailboxes: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "egress_id", b"egress_id", "from_node", b"from_node", "mailboxes", b"mailboxes", "reason", b"reason", "to_node", b"to_node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedMove: _TypeAlias = PlannedMove  # noqa: Y015
+
+@_typing.final
+class NodeShare(_message.Message):
+    """In mailboxes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    capacity: _builtins.int
+    before: _builtins.int
+    after: _builtins.int
+    state: _builtins.str
+    """active, cordoned, draining, fenced, new, lost, decommissioned"""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        capacity: _builtins.int = ...,
+        before: _builtins.int = ...,
+        after: _builtins.int = ...,
+        state: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "capacity", b"capacity", "node_id", b"node_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NodeShare: _TypeAlias = NodeShare  # noqa: Y015
+
+@_typing.final
+class LeftOutEgress(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EGRESS_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    egress_id: _builtins.str
+    client_id: _builtins.str
+    mailboxes: _builtins.int
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        egress_id: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        mailboxes: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "egress_id", b"egress_id", "mailboxes", b"mailboxes", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeftOutEgress: _TypeAlias = LeftOutEgress  # noqa: Y015
+
+@_typing.final
+class MoveEgressRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EGRESS_ID_FIELD_NUMBER: _builtins.int
+    TO_NODE_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    egress_id: _builtins.str
+    to_node: _builtins.str
+    dry_run: _builtins.bool
+    reason: _builtins.str
+    """Why; goes to the audit log."""
+    def __init__(
+        self,
+        *,
+        egress_id: _builtins.str = ...,
+        to_node: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "egress_id", b"egress_id", "reason", b"reason", "to_node", b"to_node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveEgressRequest: _TypeAlias = MoveEgressRequest  # noqa: Y015
+
+@_typing.final
+class MoveEgressReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGED_FIELD_NUMBER: _builtins.int
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    changed: _builtins.bool
+    """False: it is there already."""
+    from_node: _builtins.str
+    mailboxes: _builtins.int
+    def __init__(
+        self,
+        *,
+        changed: _builtins.bool = ...,
+        from_node: _builtins.str = ...,
+        mailboxes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "from_node", b"from_node", "mailboxes", b"mailboxes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveEgressReply: _TypeAlias = MoveEgressReply  # noqa: Y015
+
+@_typing.final
+class ListShardMovesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListShardMovesRequest: _TypeAlias = ListShardMovesRequest  # noqa: Y015
+
+@_typing.final
+class ShardMoves(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVES_FIELD_NUMBER: _builtins.int
+    REBALANCING_FIELD_NUMBER: _builtins.int
+    ORDERED_BY_FIELD_NUMBER: _builtins.int
+    MAX_IN_FLIGHT_FIELD_NUMBER: _builtins.int
+    rebalancing: _builtins.bool
+    """An order to rebalance stands."""
+    ordered_by: _builtins.str
+    max_in_flight: _builtins.int
+    """Of the order; 0: as the inventory says."""
+    @_builtins.property
+    def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShardMove]: ...
+    def __init__(
+        self,
+        *,
+        moves: _abc.Iterable[Global___ShardMove] | None = ...,
+        rebalancing: _builtins.bool = ...,
+        ordered_by: _builtins.str = ...,
+        max_in_flight: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max_in_flight", b"max_in_flight", "moves", b"moves", "ordered_by", b"ordered_by", "rebalancing", b"rebalancing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShardMoves: _TypeAlias = ShardMoves  # noqa: Y015
+
+@_typing.final
+class ShardMove(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EGRESS_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    FROM_NODE_FIELD_NUMBER: _builtins.int
+    TO_NODE_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    BEGAN_AT_FIELD_NUMBER: _builtins.int
+    STAGE_FIELD_NUMBER: _builtins.int
+    egress_id: _builtins.str
+    client_id: _builtins.str
+    from_node: _builtins.str
+    to_node: _builtins.str
+    """Empty: no node has room for it."""
+    mailboxes: _builtins.int
+    reason: _builtins.str
+    stage: _builtins.str
+    """being given back; waits for room; assigned; being applied; not applied: why"""
+    @_builtins.property
+    def began_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        egress_id: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        from_node: _builtins.str = ...,
+        to_node: _builtins.str = ...,
+        mailboxes: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        began_at: _timestamp_pb2.Timestamp | None = ...,
+        stage: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["began_at", b"began_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["began_at", b"began_at", "client_id", b"client_id", "egress_id", b"egress_id", "from_node", b"from_node", "mailboxes", b"mailboxes", "reason", b"reason", "stage", b"stage", "to_node", b"to_node"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShardMove: _TypeAlias = ShardMove  # noqa: Y015
 
 @_typing.final
 class DecommissionNodeRequest(_message.Message):

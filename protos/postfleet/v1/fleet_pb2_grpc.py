@@ -104,6 +104,31 @@ class FleetServiceStub:
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeRequest.SerializeToString,
                 response_deserializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeReply.FromString,
                 _registered_method=True)
+        self.DrainNode = channel.unary_unary(
+                '/postfleet.v1.FleetService/DrainNode',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.DrainNodeRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.ShardPlan.FromString,
+                _registered_method=True)
+        self.PlanShards = channel.unary_unary(
+                '/postfleet.v1.FleetService/PlanShards',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.PlanShardsRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.ShardPlan.FromString,
+                _registered_method=True)
+        self.RebalanceShards = channel.unary_unary(
+                '/postfleet.v1.FleetService/RebalanceShards',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.RebalanceShardsRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.ShardPlan.FromString,
+                _registered_method=True)
+        self.MoveEgress = channel.unary_unary(
+                '/postfleet.v1.FleetService/MoveEgress',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.MoveEgressRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.MoveEgressReply.FromString,
+                _registered_method=True)
+        self.ListShardMoves = channel.unary_unary(
+                '/postfleet.v1.FleetService/ListShardMoves',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.ListShardMovesRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.ShardMoves.FromString,
+                _registered_method=True)
         self.DecommissionNode = channel.unary_unary(
                 '/postfleet.v1.FleetService/DecommissionNode',
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.DecommissionNodeRequest.SerializeToString,
@@ -212,6 +237,43 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DrainNode(self, request, context):
+        """Cordons the node and gives every egress of it back to others, a few at a time, while it goes on
+        sending with the rest. Refused where they would not all find a place.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PlanShards(self, request, context):
+        """What placement would move now, evening the load out included; changes nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RebalanceShards(self, request, context):
+        """Orders that the load is evened out, or calls that off. Carried out by reconcile, a few moves at
+        a time, also across a restart of the controller; one at a time.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def MoveEgress(self, request, context):
+        """Moves one egress, in order, to a node with room for it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListShardMoves(self, request, context):
+        """Planned moves under way, the oldest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecommissionNode(self, request, context):
         """Gives every egress of the node back, in order, and takes it out of service.
         """
@@ -297,6 +359,31 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.FenceNode,
                     request_deserializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeRequest.FromString,
                     response_serializer=postfleet_dot_v1_dot_fleet__pb2.FenceNodeReply.SerializeToString,
+            ),
+            'DrainNode': grpc.unary_unary_rpc_method_handler(
+                    servicer.DrainNode,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.DrainNodeRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.ShardPlan.SerializeToString,
+            ),
+            'PlanShards': grpc.unary_unary_rpc_method_handler(
+                    servicer.PlanShards,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.PlanShardsRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.ShardPlan.SerializeToString,
+            ),
+            'RebalanceShards': grpc.unary_unary_rpc_method_handler(
+                    servicer.RebalanceShards,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.RebalanceShardsRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.ShardPlan.SerializeToString,
+            ),
+            'MoveEgress': grpc.unary_unary_rpc_method_handler(
+                    servicer.MoveEgress,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.MoveEgressRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.MoveEgressReply.SerializeToString,
+            ),
+            'ListShardMoves': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListShardMoves,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.ListShardMovesRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.ShardMoves.SerializeToString,
             ),
             'DecommissionNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DecommissionNode,
@@ -687,6 +774,141 @@ class FleetService:
             '/postfleet.v1.FleetService/FenceNode',
             postfleet_dot_v1_dot_fleet__pb2.FenceNodeRequest.SerializeToString,
             postfleet_dot_v1_dot_fleet__pb2.FenceNodeReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DrainNode(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/DrainNode',
+            postfleet_dot_v1_dot_fleet__pb2.DrainNodeRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.ShardPlan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanShards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/PlanShards',
+            postfleet_dot_v1_dot_fleet__pb2.PlanShardsRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.ShardPlan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RebalanceShards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/RebalanceShards',
+            postfleet_dot_v1_dot_fleet__pb2.RebalanceShardsRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.ShardPlan.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def MoveEgress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/MoveEgress',
+            postfleet_dot_v1_dot_fleet__pb2.MoveEgressRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.MoveEgressReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListShardMoves(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/ListShardMoves',
+            postfleet_dot_v1_dot_fleet__pb2.ListShardMovesRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.ShardMoves.FromString,
             options,
             channel_credentials,
             insecure,

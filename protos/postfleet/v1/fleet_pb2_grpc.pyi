@@ -57,6 +57,20 @@ class FleetServiceStub:
     egresses go to other nodes without waiting for it. It gets none until it has booted again, has
     a new certificate, or is uncordoned.
     """
+    DrainNode: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.DrainNodeRequest, _fleet_pb2.ShardPlan]
+    """Cordons the node and gives every egress of it back to others, a few at a time, while it goes on
+    sending with the rest. Refused where they would not all find a place.
+    """
+    PlanShards: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.PlanShardsRequest, _fleet_pb2.ShardPlan]
+    """What placement would move now, evening the load out included; changes nothing."""
+    RebalanceShards: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.RebalanceShardsRequest, _fleet_pb2.ShardPlan]
+    """Orders that the load is evened out, or calls that off. Carried out by reconcile, a few moves at
+    a time, also across a restart of the controller; one at a time.
+    """
+    MoveEgress: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.MoveEgressRequest, _fleet_pb2.MoveEgressReply]
+    """Moves one egress, in order, to a node with room for it."""
+    ListShardMoves: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListShardMovesRequest, _fleet_pb2.ShardMoves]
+    """Planned moves under way, the oldest first."""
     DecommissionNode: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]
     """Gives every egress of the node back, in order, and takes it out of service."""
     SetSuspension: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]
@@ -88,6 +102,20 @@ class FleetServiceAsyncStub(FleetServiceStub):
     egresses go to other nodes without waiting for it. It gets none until it has booted again, has
     a new certificate, or is uncordoned.
     """
+    DrainNode: _aio.UnaryUnaryMultiCallable[_fleet_pb2.DrainNodeRequest, _fleet_pb2.ShardPlan]  # type: ignore[assignment]
+    """Cordons the node and gives every egress of it back to others, a few at a time, while it goes on
+    sending with the rest. Refused where they would not all find a place.
+    """
+    PlanShards: _aio.UnaryUnaryMultiCallable[_fleet_pb2.PlanShardsRequest, _fleet_pb2.ShardPlan]  # type: ignore[assignment]
+    """What placement would move now, evening the load out included; changes nothing."""
+    RebalanceShards: _aio.UnaryUnaryMultiCallable[_fleet_pb2.RebalanceShardsRequest, _fleet_pb2.ShardPlan]  # type: ignore[assignment]
+    """Orders that the load is evened out, or calls that off. Carried out by reconcile, a few moves at
+    a time, also across a restart of the controller; one at a time.
+    """
+    MoveEgress: _aio.UnaryUnaryMultiCallable[_fleet_pb2.MoveEgressRequest, _fleet_pb2.MoveEgressReply]  # type: ignore[assignment]
+    """Moves one egress, in order, to a node with room for it."""
+    ListShardMoves: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListShardMovesRequest, _fleet_pb2.ShardMoves]  # type: ignore[assignment]
+    """Planned moves under way, the oldest first."""
     DecommissionNode: _aio.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]  # type: ignore[assignment]
     """Gives every egress of the node back, in order, and takes it out of service."""
     SetSuspension: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]  # type: ignore[assignment]
@@ -200,6 +228,50 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         egresses go to other nodes without waiting for it. It gets none until it has booted again, has
         a new certificate, or is uncordoned.
         """
+
+    @_abc_1.abstractmethod
+    def DrainNode(
+        self,
+        request: _fleet_pb2.DrainNodeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ShardPlan, _abc.Awaitable[_fleet_pb2.ShardPlan]]:
+        """Cordons the node and gives every egress of it back to others, a few at a time, while it goes on
+        sending with the rest. Refused where they would not all find a place.
+        """
+
+    @_abc_1.abstractmethod
+    def PlanShards(
+        self,
+        request: _fleet_pb2.PlanShardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ShardPlan, _abc.Awaitable[_fleet_pb2.ShardPlan]]:
+        """What placement would move now, evening the load out included; changes nothing."""
+
+    @_abc_1.abstractmethod
+    def RebalanceShards(
+        self,
+        request: _fleet_pb2.RebalanceShardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ShardPlan, _abc.Awaitable[_fleet_pb2.ShardPlan]]:
+        """Orders that the load is evened out, or calls that off. Carried out by reconcile, a few moves at
+        a time, also across a restart of the controller; one at a time.
+        """
+
+    @_abc_1.abstractmethod
+    def MoveEgress(
+        self,
+        request: _fleet_pb2.MoveEgressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.MoveEgressReply, _abc.Awaitable[_fleet_pb2.MoveEgressReply]]:
+        """Moves one egress, in order, to a node with room for it."""
+
+    @_abc_1.abstractmethod
+    def ListShardMoves(
+        self,
+        request: _fleet_pb2.ListShardMovesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ShardMoves, _abc.Awaitable[_fleet_pb2.ShardMoves]]:
+        """Planned moves under way, the oldest first."""
 
     @_abc_1.abstractmethod
     def DecommissionNode(
