@@ -18,11 +18,13 @@ from controller.message_life import Event, State
 from controller.planner.ledger import refund
 from controller.store import Store, Transaction, queries
 from controller.throttle import metrics as throttle_metrics
+from controller.throttle import run
 from controller.throttle.follow import follow
 from controller.throttle.heard import About, Heard, Listener, Refusal
 
 _SQL = queries.load("events")
 _CONTEXTS = queries.load("throttle")["contexts"]
+_ANY_BREAKER = queries.load("throttle")["any_breaker"]
 # Postfix's log lines are shorter; what a receiver says is at most 512 octets a line.
 _MAX_TEXT = 4000
 
@@ -51,6 +53,7 @@ async def _record(
     await _move_on(tx, node_id, new)
     fresh = [heard[event.seq] for event in new if event.seq in heard]
     await follow(tx, fresh)
+    await run.count(tx, run.against(fresh) + await _taken(tx, node_id, new, listener))
     return new, fresh
 
 
@@ -80,6 +83,23 @@ async def _hear(
     rows = await tx.fetch_all(_CONTEXTS, node_id=node_id, ids=ids)
     about = {row.pop("id"): About(**row) for row in rows if row["mailbox"] and row["egress_id"]}
     return {each.refusal.seq: each for each in listener.hear(refusals, about)}
+
+
+async def _taken(
+    tx: Transaction, node_id: str, new: Sequence[node_pb2.MessageEvent], listener: Listener
+) -> list[run.Word]:
+    """The messages that receivers took, where there is any breaker that it concerns."""
+    sent = {_text(e.message_id): e for e in new if KINDS.get(e.kind) is Event.SENT}
+    if not sent or not await tx.fetch_value(_ANY_BREAKER):
+        return []
+    words = []
+    for row in await tx.fetch_all(_CONTEXTS, node_id=node_id, ids=sorted(sent)):
+        event = sent[row.pop("id")]
+        if row["mailbox"] and row["egress_id"]:
+            about = About(**row)
+            provider = listener.provider(about, _text(event.relay))
+            words.append(run.Word(event.seq, _time(event), provider, about))
+    return words
 
 
 def _refusal(event: node_pb2.MessageEvent) -> Refusal | None:

@@ -17,6 +17,7 @@ from controller.planner.ledger import refund
 from controller.sessions import metrics as session_metrics
 from controller.sessions.registry import Registry
 from controller.store import Row, Store, Transaction, queries
+from controller.throttle.trials import begin_trials, choose_trials
 
 _SQL = queries.load("dispatch")
 
@@ -74,7 +75,12 @@ class Dispatcher:
 
     async def _claim(self, **asked: object) -> list[Row]:
         async def work(tx: Transaction) -> list[Row]:
-            rows = await tx.fetch_all(_SQL["claim"], horizon_s=self._current.horizon_s, **asked)
+            horizon_s = self._current.horizon_s
+            trials = await choose_trials(tx, horizon_s)
+            rows = await tx.fetch_all(
+                _SQL["claim"], horizon_s=horizon_s, trial_ids=list(trials), **asked
+            )
+            await begin_trials(tx, trials, [r["id"] for r in rows if r["state"] == "dispatched"])
             suppressed = [row["id"] for row in rows if row["state"] == "suppressed"]
             if suppressed:
                 await refund(tx, suppressed)

@@ -37,7 +37,14 @@ What follows holds until it is over, and comes back in steps: a slowed pair doub
 every hour without a refusal, and a pair that was suspended begins with 4 messages an hour. All of
 it stands in the audit log (`postfleet audit list --subject provider-egress/google/px001`) with the
 rule and the log line. A suspended pair stops dispatch; Postfix goes on trying what it holds
-already, and what it hears keeps the suspension alive. A permanent failure about the recipient
+already, and what it hears keeps the suspension alive.
+
+Where no rule fires, a circuit breaker for each pair of provider and egress, and of provider and
+sending domain, opens after 5 messages in a row were refused for what the sender is or does: first
+for 15 minutes, then for twice as long each time, 12 hours at most. Then one message tries. Is it
+refused, the breaker opens again; is it taken, the pair begins with 4 messages an hour.
+
+A permanent failure about the recipient
 suppresses that address for the client whose mail it was.
 
 ## The form of a rule

@@ -28,6 +28,21 @@ ALTER TABLE public.audit ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.breaker (
+    scope text NOT NULL,
+    provider text NOT NULL,
+    subject text NOT NULL,
+    "position" text NOT NULL,
+    refusals integer DEFAULT 0 NOT NULL,
+    opened integer DEFAULT 0 NOT NULL,
+    changed_at timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    trial text COLLATE pg_catalog."C",
+    trial_at timestamp with time zone,
+    CONSTRAINT breaker_position_check CHECK (("position" = ANY (ARRAY['closed'::text, 'open'::text]))),
+    CONSTRAINT breaker_scope_check CHECK ((scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])))
+);
+
 CREATE TABLE public.client (
     id text NOT NULL,
     name text NOT NULL,
@@ -345,6 +360,9 @@ ALTER TABLE ONLY public.assignment
 
 ALTER TABLE ONLY public.audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.breaker
+    ADD CONSTRAINT breaker_pkey PRIMARY KEY (scope, provider, subject);
 
 ALTER TABLE ONLY public.client
     ADD CONSTRAINT client_pkey PRIMARY KEY (id);

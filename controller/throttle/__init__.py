@@ -2,6 +2,9 @@
 
     heard     a reply's meaning and the rule it fires (pure)
     follow    does what the rule says, in the transaction that stores the reply
+    breaker   a pair's circuit breaker (pure)
+    run       what runs of refusals do to breakers
+    trials    one message for a breaker that is half open
     recovery  ends what is over
     metrics   counts
     pace      a slowed pair as a pure state machine: rate by now, slower on a refusal, twice as fast

@@ -64,7 +64,7 @@ def _subject(each: Heard, rule: Rule, about: About) -> str:
 
 
 async def _slow(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[Entry]:
-    at, subject = _at(each), _subject(each, rule, about)
+    at, subject = said_at(each), _subject(each, rule, about)
     before = await slowed(tx, rule.scope, subject)
     after = slower(before, float(rule.per_hour or 1), at)
     was = rate(before, at) if before else None
@@ -76,7 +76,7 @@ async def _slow(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[
 
 
 async def _suspend(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[Entry]:
-    subject, until = _subject(each, rule, about), _at(each) + rule.length
+    subject, until = _subject(each, rule, about), said_at(each) + rule.length
     if until <= datetime.now(UTC):
         # Old news: the node could not report for a long time.
         return []
@@ -160,7 +160,7 @@ def _pair(scope: str, subject: str) -> dict[str, str]:
     return {"scope": scope, "provider": provider, "subject": of}
 
 
-def _at(each: Heard) -> datetime:
+def said_at(each: Heard) -> datetime:
     """When it was said; never in the future, whatever a node's clock says."""
     return min(each.refusal.at, datetime.now(UTC))
 

@@ -15,6 +15,10 @@ from controller.replies import Classification, Reply, Scope, Speaker, classify, 
 from controller.shaping.book import RuleBook
 from controller.shaping.rule import Rule
 
+_AGAINST_SENDER = frozenset(
+    {Scope.REPUTATION, Scope.POLICY, Scope.CAPACITY, Scope.CONTENT, Scope.UNKNOWN}
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -40,6 +44,8 @@ class About:
     recipient: str
     egress_id: str
     provider: str
+    # Tries of Postfix that reached a receiver, before what is reported now.
+    attempts: int = 0
 
     @property
     def domain(self) -> str:
@@ -70,6 +76,12 @@ class Heard:
         return self.by_receiver and final and self.meaning.ends_recipient
 
     @property
+    def is_against_sender(self) -> bool:
+        """Whether it counts towards a breaker: about the sender, not the address or the way."""
+        waved_off = self.rule is not None and self.rule.action == "nothing"
+        return self.by_receiver and not waved_off and self.meaning.scope in _AGAINST_SENDER
+
+    @property
     def evidence(self) -> dict[str, str]:
         """What stands in the audit log and with a suspension."""
         return {
@@ -90,15 +102,18 @@ class Listener:
         """The meaning of each, in order. `about` by message id."""
         return [self._hear(each, about.get(each.message_id)) for each in refusals]
 
+    def provider(self, about: About | None, host: str) -> str:
+        """Whose words they are; where the DNS did not tell in time, by the host that answered."""
+        if about is not None and about.provider != UNKNOWN:
+            return about.provider
+        name = host.partition("[")[0]
+        return self.table.of_host(name) if name not in ("", "none") else UNKNOWN
+
     def _hear(self, refusal: Refusal, about: About | None) -> Heard:
         reply = read_reason(refusal.reason, refusal.dsn)
         if about is not None and refusal.egress_id:
             about = replace(about, egress_id=refusal.egress_id)
-        provider = about.provider if about else UNKNOWN
-        if provider == UNKNOWN:
-            # The DNS did not tell in time; who answered is known now.
-            host = reply.host or refusal.relay.partition("[")[0]
-            provider = self.table.of_host(host) if host not in ("", "none") else UNKNOWN
+        provider = self.provider(about, reply.host or refusal.relay)
         rule = self.book.first(reply, provider)
         meaning = classify(reply)
         if rule is not None and rule.action == "bounce":

@@ -9,11 +9,12 @@ from __future__ import annotations
 from controller.audit import Entry, write_audits
 from controller.store import Store, Transaction, queries
 from controller.throttle.follow import ACTOR, SOURCE
+from controller.throttle.run import BREAKER
 from inventory.schema import Fleet
 
 _SQL = queries.load("throttle")
 _SETTINGS = queries.load("intake")["fleet"]
-SOURCES = (SOURCE,)
+SOURCES = (SOURCE, BREAKER)
 
 
 class Recovery:
@@ -38,6 +39,7 @@ async def _recover(tx: Transaction) -> tuple[int, int]:
     free = Fleet.model_validate(fleet["value"]).limits.egress_per_day
     ended = await tx.fetch_all(_SQL["end_suspensions"], sources=list(SOURCES))
     lifted = await tx.fetch_all(_SQL["lift"], free_per_hour=free)
+    await tx.execute(_SQL["forget_breakers"])
     await write_audits(
         tx,
         [

@@ -1,7 +1,8 @@
 -- claim --
 -- Moves due messages to the nodes that ask, by room (messages) and room_octets, and gives them with
 -- their content. Only for egresses the node holds in its current term and is not giving back, of
--- mailboxes it runs, nothing that is suspended, and none of `except_ids`. A recipient who was
+-- mailboxes it runs, nothing that is suspended or behind an open breaker but its `trial_ids`, and
+-- none of `except_ids`. A recipient who was
 -- suppressed meanwhile ends the message here. The lease is locked so that the term cannot end
 -- under it.
 WITH asked AS (
@@ -41,6 +42,11 @@ WITH asked AS (
                  OR (x.scope = 'provider-egress' AND x.subject = m.provider || '/' || m.egress_id)
                  OR (x.scope = 'provider-domain'
                      AND x.subject = m.provider || '/' || split_part(m.mailbox, '@', 2)))
+          AND (m.id = ANY (%(trial_ids)s::text[]) OR NOT EXISTS (
+              SELECT 1 FROM breaker AS b
+              WHERE b.position = 'open' AND b.provider = m.provider
+                AND CASE b.scope WHEN 'provider-egress' THEN b.subject = m.egress_id
+                                 ELSE b.subject = split_part(m.mailbox, '@', 2) END))
         ORDER BY m.not_before
         LIMIT u.room
     ) AS d

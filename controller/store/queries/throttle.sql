@@ -45,7 +45,8 @@ RETURNING recipient
 
 -- contexts --
 -- Whose messages these are, as far as this node had them last.
-SELECT id, client_id, mailbox, recipient, egress_id, coalesce(provider, 'unknown') AS provider
+SELECT id, client_id, mailbox, recipient, egress_id, coalesce(provider, 'unknown') AS provider,
+       attempts
 FROM message WHERE id = ANY(%(ids)s) AND node_id = %(node_id)s
 
 -- end_suspensions --
@@ -60,3 +61,74 @@ USING rate_limit AS r
 WHERE r.scope = d.scope AND r.provider = d.provider AND r.subject = d.subject
   AND d.since <= now() AND r.per_hour >= %(free_per_hour)s
 RETURNING d.scope, d.provider, d.subject, d.rule, d.since, r.per_hour
+
+-- breakers --
+-- The breakers of these pairs, locked; the arrays run in parallel.
+SELECT b.scope, b.provider || '/' || b.subject AS subject, b.position, b.refusals, b.opened,
+       b.changed_at, b.until
+FROM breaker AS b
+JOIN unnest(%(scopes)s::text[], %(providers)s::text[], %(subjects)s::text[])
+     AS t (scope, provider, subject)
+  ON t.scope = b.scope AND t.provider = b.provider AND t.subject = b.subject
+ORDER BY b.scope, b.provider, b.subject
+FOR UPDATE OF b
+
+-- any_breaker --
+-- Whether there is any at all, so that what was sent needs no further look.
+SELECT EXISTS (SELECT 1 FROM breaker) AS found
+
+-- keep_breaker --
+-- Writes what became of one. Its trial is over when it changed.
+INSERT INTO breaker AS b (scope, provider, subject, position, refusals, opened, changed_at, until)
+VALUES (%(scope)s, %(provider)s, %(subject)s, %(position)s, %(refusals)s, %(opened)s,
+        %(changed_at)s, %(until)s)
+ON CONFLICT (scope, provider, subject) DO UPDATE
+SET position = excluded.position, refusals = excluded.refusals, opened = excluded.opened,
+    changed_at = excluded.changed_at, until = excluded.until, trial = NULL, trial_at = NULL
+
+-- end_breaker_suspension --
+-- The receiver takes mail again: what the breaker had stopped goes on.
+DELETE FROM suspension WHERE scope = %(scope)s AND subject = %(subject)s AND source = 'breaker'
+
+-- forget_breakers --
+-- Takes away closed breakers that remember nothing of worth.
+DELETE FROM breaker
+WHERE position = 'closed' AND (opened = 0 AND refusals = 0 OR changed_at <= now() - interval '24 h')
+
+-- choose_trials --
+-- For each half-open breaker that no message tries now, one due message of its pair, any of them:
+-- the oldest may be stopped by something else. None that stands behind another open breaker as well,
+-- unless that one may be tried too. Locked, so that two dispatchers do not both choose.
+WITH half_open AS (
+    SELECT scope, provider, subject FROM breaker
+    WHERE position = 'open' AND until <= now()
+      AND (trial IS NULL OR trial_at <= now() - make_interval(secs => %(trial_s)s))
+    ORDER BY scope, provider, subject
+    FOR UPDATE
+)
+SELECT b.scope, b.provider, b.subject, t.id, t.egress_id, t.domain
+FROM half_open AS b
+CROSS JOIN LATERAL (
+    SELECT m.id, m.egress_id, split_part(m.mailbox, '@', 2) AS domain
+    FROM message AS m
+    WHERE m.state = 'scheduled' AND m.provider = b.provider
+      AND m.not_before <= now() + make_interval(secs => %(horizon_s)s)
+      AND CASE b.scope WHEN 'provider-egress' THEN m.egress_id = b.subject
+                       ELSE split_part(m.mailbox, '@', 2) = b.subject END
+      AND NOT EXISTS (
+          SELECT 1 FROM breaker AS o
+          WHERE o.position = 'open' AND o.provider = m.provider
+            AND CASE o.scope WHEN 'provider-egress' THEN o.subject = m.egress_id
+                             ELSE o.subject = split_part(m.mailbox, '@', 2) END
+            AND NOT EXISTS (SELECT 1 FROM half_open AS h
+                            WHERE h.scope = o.scope AND h.provider = o.provider
+                              AND h.subject = o.subject))
+    ORDER BY random()
+    LIMIT 1
+) AS t
+ORDER BY b.scope, b.provider, b.subject
+
+-- begin_trial --
+-- A half-open breaker is tried by a message that is on its way.
+UPDATE breaker SET trial = %(message_id)s, trial_at = now()
+WHERE scope = %(scope)s AND provider = %(provider)s AND subject = %(subject)s
