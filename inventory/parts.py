@@ -14,7 +14,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from inventory.errors import Path
-from inventory.schema import Client, Domain, Egress, Fleet, Inventory, Mailbox, Node, Strict
+from inventory.fields import Strict
+from inventory.schema import Client, Domain, Egress, Fleet, Inventory, Mailbox, Node
 
 Model = TypeVar("Model", bound=Strict)
 

@@ -26,7 +26,10 @@ _FIRST_NAMES = (
     "umar", "vera", "willem", "xenia", "yusuf", "zoe", "anton", "bianca", "cem", "dana",
 )  # fmt: skip
 _LAST_NAMES = ("arendt", "brooks", "costa", "duran", "ekberg", "farkas", "gruber", "holm")
-_WHY_SHORT = "Short, so that what a lab receiver defers comes again while somebody watches."
+_WHY = {
+    "mail": "Short, so that what a lab receiver defers comes again while somebody watches.",
+    "pacing": "A lab has no day to wait: a mailbox may send what its day admits at once.",
+}
 _WORDS = (
     "mail", "news", "post", "hello", "team", "office", "daily", "letters", "notes", "desk",
     "studio", "group", "works", "online", "direct", "home",
@@ -125,12 +128,14 @@ fleet:
         "dispatch_horizon_s": "60",
         "probe_interval_s": "60",
         "probe_target": f"{controller}:7444",
+        "pacing": "{spread: false, min_gap_s: 0}",
+        "limits": "{mailbox_per_hour: 50, egress_per_hour: 500, provider_egress_per_hour: 500}",
         "mail": "{minimal_backoff_s: 5, maximal_backoff_s: 20, queue_lifetime_s: 3600}",
         "costs": "{proxy_monthly_eur: 1.5, domain_yearly_eur: 12, controller_monthly_eur: 9}",
     }
     for name, value in (given | dict(settings)).items():
-        if name == "mail":
-            yield f"  # {_WHY_SHORT}"
+        if name in _WHY:
+            yield f"  # {_WHY[name]}"
         yield f"  {name}: {value}"
 
 

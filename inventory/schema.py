@@ -3,79 +3,31 @@
 Every field is checked here; what only the whole can show (an address twice, two clients on one
 egress, too many mailboxes on a proxy) is checked in `inventory.rules`. Reading files, secrets and
 error positions is `inventory.load`. The docstring below a field is its reference documentation
-(docs/reference/inventory.md is generated from it); `Allowed` on a type says in words what its
-pattern says to the machine, and is what an error message quotes.
+(docs/reference/inventory.md is generated from it). The types of fields are in `inventory.fields`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-
-@dataclass(frozen=True)
-class Allowed:
-    """What may stand in a field, in words; metadata of an `Annotated` type."""
-
-    text: str
-
-
-Id = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,30}$"),
-    Allowed("1 to 31 of a-z, 0-9 and -, not beginning with -"),
-]
-HostName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+$",
-        max_length=253,
-    ),
-    Allowed("a fully qualified DNS name in lower case, without a final dot (IDNs as xn--…)"),
-]
-# RFC 5321 section 4.1.2 dot-atom, lower case, without "+": that is the recipient delimiter which
-# carries the message's token. 37 octets leave room for the token within 64 (section 4.5.3.1.1).
-LocalPart = Annotated[
-    str,
-    StringConstraints(pattern=r"^[a-z0-9_-]+(\.[a-z0-9_-]+)*$", max_length=37),
-    Allowed("1 to 37 of a-z, 0-9, _ and -, with single dots between"),
-]
-SecretRef = Annotated[
-    str,
-    StringConstraints(pattern=r"^(env:[A-Za-z_][A-Za-z0-9_]*|file:[^\x00-\x1f\x7f]+)$"),
-    Allowed("env:NAME or file:PATH, never the secret itself"),
-]
-Label = Annotated[
-    str,
-    StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,100}$"),
-    Allowed("1 to 100 characters without control characters"),
-]
-
-
-def _text_only(value: object) -> object:
-    """IPv4Address(1) is 0.0.0.1; in an inventory a bare number there is a mistake."""
-    return value if isinstance(value, str) else str(value)
-
-
-Address = Annotated[IPv4Address, BeforeValidator(_text_only), Allowed("an IPv4 address")]
-Network = Annotated[
-    IPv4Network,
-    BeforeValidator(_text_only),
-    Allowed("an IPv4 network such as 203.0.113.0/24, without host bits"),
-]
-Port = Annotated[int, Field(ge=1, le=65535, strict=True)]
-Count = Annotated[int, Field(strict=True)]
-Seconds = Annotated[float, Field(strict=True)]
-WholeSeconds = Annotated[int, Field(strict=True)]
-
-
-class Strict(BaseModel):
-    """Unknown fields are errors, values are never coerced silently, and models are immutable."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+from inventory.fields import (
+    Address,
+    Allowed,
+    Count,
+    HostName,
+    Id,
+    Label,
+    LocalPart,
+    Network,
+    Port,
+    Seconds,
+    SecretRef,
+    Strict,
+    WholeSeconds,
+)
+from inventory.pacing import Pacing, TimeZone, Window
 
 
 class LeaseSettings(Strict):
@@ -90,12 +42,25 @@ class LeaseSettings(Strict):
 
 
 class Limits(Strict):
-    """Caps that the ledger holds, over the whole fleet. Days are UTC days."""
+    """Caps that the ledger holds over the whole fleet, all at once: the lowest wins. A day is the
+    mailbox's local day, an hour begins with the full hour of UTC."""
 
+    mailbox_per_hour: Annotated[Count, Field(ge=0, le=100_000)] = 10
+    """Messages of one mailbox in an hour."""
     mailbox_per_day: Annotated[Count, Field(ge=0, le=100_000)] = 50
     """Messages of one mailbox in a day."""
+    egress_per_hour: Annotated[Count, Field(ge=0, le=1_000_000)] = 100
+    """Messages through one egress in an hour."""
     egress_per_day: Annotated[Count, Field(ge=0, le=1_000_000)] = 500
     """Messages through one egress in a day."""
+    domain_per_day: Annotated[Count, Field(ge=0, le=10_000_000)] = 1500
+    """Messages of all mailboxes of one domain in a day."""
+    domain_provider_per_day: Annotated[Count, Field(ge=0, le=10_000_000)] = 5000
+    """Messages of one domain to one provider in a day; above 5,000 Google's bulk rules apply."""
+    provider_egress_per_hour: Annotated[Count, Field(ge=0, le=1_000_000)] = 100
+    """Messages through one egress to one provider in an hour."""
+    client_per_day: Annotated[Count, Field(ge=0, le=1_000_000_000)] | None = None
+    """Messages of one client in a day; none: as many as its mailboxes may send."""
     mailboxes_per_egress: Annotated[Count, Field(ge=1, le=10)] = 10
     """Mailboxes that may share one egress."""
     mailboxes_per_domain: Annotated[Count, Field(ge=1, le=1000)] = 30
@@ -144,6 +109,10 @@ class Fleet(Strict):
     """Lease arithmetic."""
     limits: Limits = Limits()
     """Caps."""
+    time_zone: TimeZone = "UTC"
+    """Whose midnight ends a day, by whose clock windows open; clients and domains may differ."""
+    pacing: Pacing = Pacing()
+    """When mailboxes send."""
     mail: MailDefaults = MailDefaults()
     """Retries and TLS."""
     allow_target_nets: tuple[Network, ...] = ()
@@ -189,7 +158,14 @@ class Client(Strict):
     ]
     """The address in the same header (List-Unsubscribe)."""
     priority: Annotated[Count, Field(ge=0, le=100)] = 0
-    """Whose egresses are placed first when the nodes have no room for all: a higher one."""
+    """Whose egresses are placed first when the nodes have no room for all, and whose messages get
+    longer turns of the planner: a higher one."""
+    time_zone: TimeZone | None = None
+    """The client's time zone; none: the fleet's."""
+    windows: tuple[Window, ...] | None = None
+    """When its mailboxes may send; none: the fleet's windows."""
+    per_day: Annotated[Count, Field(ge=0, le=1_000_000_000)] | None = None
+    """Messages of this client in a day; none: the fleet's client_per_day."""
 
 
 class Mailbox(Strict):
@@ -218,6 +194,8 @@ class Domain(Strict):
     """Selector of the DKIM key that the controller makes; a new selector makes a new key."""
     dmarc_policy: Literal["none", "quarantine", "reject"] = "none"
     """The p= of the DMARC record."""
+    time_zone: TimeZone | None = None
+    """The time zone of its mailboxes; none: the client's."""
     mailboxes: tuple[Mailbox, ...]
     """May be empty: a domain in reserve."""
 

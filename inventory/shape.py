@@ -13,7 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from inventory.errors import Finding, Path
-from inventory.schema import Allowed, Inventory
+from inventory.fields import Allowed
+from inventory.schema import Inventory
 from inventory.suggest import did_you_mean
 
 _TEXT_ERRORS = {"string_pattern_mismatch", "string_too_long", "string_too_short"}
@@ -22,6 +23,7 @@ _TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "int_parsing": "a whole number",
+    "bool_type": "true or false",
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a finite number",
@@ -61,7 +63,7 @@ def _finding(detail: Any) -> Finding:
         words += "; write it in quotes"
     if words:
         return Finding(path, value, f"must be {words}")
-    message = str(detail["msg"])
+    message = str(detail["msg"]).removeprefix("Value error, ")
     return Finding(path, value, message[:1].lower() + message[1:])
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -22,6 +23,9 @@ from controller.store.migrate import migrate
 # `./run test quick` takes this one; a test that names its own number of examples keeps it.
 settings.register_profile("quick", max_examples=25)
 
+_UNPACED = {"spread": False, "min_gap_s": 0}
+_UNHURRIED = {"mailbox_per_hour": 10_000, "egress_per_hour": 10_000, "domain_per_day": 100_000,
+              "provider_egress_per_hour": 10_000}  # fmt: skip
 _TEMPLATE = "fleet_template"
 _numbers = itertools.count(1)
 
@@ -82,6 +86,8 @@ def make_fleet(database: str) -> Callable[..., list[str]]:
     def make(client: str, mailboxes: int = 4, egresses: int = 2, domains: int = 1) -> list[str]:
         addresses = []
         with psycopg.connect(database) as connection:
+            if not connection.execute("SELECT 1 FROM setting WHERE name = 'fleet'").fetchall():
+                _set_fleet(connection, {}, None)
             connection.execute(
                 "INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto)"
                 " VALUES (%s, %s, %s, %s)",
@@ -115,14 +121,24 @@ def make_fleet(database: str) -> Callable[..., list[str]]:
 
 @pytest.fixture
 def limit_fleet(database: str) -> Callable[..., None]:
-    """Sets the fleet's caps: `limit_fleet(mailbox_per_day=2)`."""
+    """Sets the fleet's caps: `limit_fleet(mailbox_per_day=2)`; and its pacing, where given.
 
-    def limit(**limits: int) -> None:
+    Without it, and in what is not said, mailboxes send as fast as their caps of a day admit.
+    """
+
+    def limit(pacing: dict[str, object] | None = None, **limits: int) -> None:
         with psycopg.connect(database) as connection:
-            connection.execute(
-                "INSERT INTO setting (name, value) VALUES ('fleet', %s)"
-                " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                (Jsonb({"name": "test", "limits": limits}),),
-            )
+            _set_fleet(connection, limits, pacing)
 
     return limit
+
+
+def _set_fleet(
+    connection: psycopg.Connection[Any], limits: dict[str, int], pacing: dict[str, object] | None
+) -> None:
+    fleet = {"name": "test", "limits": _UNHURRIED | limits, "pacing": pacing or _UNPACED}
+    connection.execute(
+        "INSERT INTO setting (name, value) VALUES ('fleet', %s)"
+        " ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (Jsonb(fleet),),
+    )

@@ -20,7 +20,7 @@ from controller.fleet.rows import FleetRows, MailboxRow
 from controller.fleet.write import write_changes
 from controller.keys.dkim import DkimKeyPair, make_dkim_keys
 from controller.keys.sealing import Sealer, dkim_key_row
-from controller.planner.unplan import unplan
+from controller.planner.unplan import draw_slots, unplan
 from controller.store import Store, Transaction, queries
 from controller.store.errors import RowRefused
 
@@ -86,6 +86,8 @@ async def _apply(
     await _raise_generations(tx, planned.changes, wanted)
     await _plan_anew(tx, planned.changes)
     await write_changes(tx, sealer, planned.changes)
+    if any(_repaces(change) for change in planned.changes):
+        await draw_slots(tx)
     await _store_keys(tx, sealer, {selector: keys[selector] for selector in sorted(needed)})
     await _audit(tx, planned.changes, sorted(needed), wanted, actor)
     return planned
@@ -104,6 +106,11 @@ def _needs_stillness(change: Change) -> bool:
     if isinstance(before, MailboxRow) and isinstance(after, MailboxRow):
         return (before.egress_id, before.client_id) != (after.egress_id, after.client_id)
     return change.kind == "egress" and change.action is Action.CHANGE
+
+
+def _repaces(change: Change) -> bool:
+    """Whether slots that were drawn may not be right any more."""
+    return change.action is Action.CHANGE and change.kind in ("fleet", "client", "domain")
 
 
 async def _store_keys(tx: Transaction, sealer: Sealer, keys: dict[Selector, DkimKeyPair]) -> None:

@@ -45,7 +45,7 @@ def _node_state(row: dict[str, Any]) -> str:
 
 
 async def mailboxes(store: Store, request: fleet_pb2.ListRequest) -> fleet_pb2.MailboxList:
-    """Mailboxes with where they are and what they sent today (UTC)."""
+    """Mailboxes with where they are and what they sent today."""
     rows, token = await _page(store, "mailboxes", request, "address")
     cap = (await _limits(store)).mailbox_per_day
     for row in rows:
@@ -56,7 +56,7 @@ async def mailboxes(store: Store, request: fleet_pb2.ListRequest) -> fleet_pb2.M
 
 
 async def egresses(store: Store, request: fleet_pb2.ListRequest) -> fleet_pb2.EgressList:
-    """Egresses with where they are, what they carried today (UTC) and how they are."""
+    """Egresses with where they are, what they carried today and how they are."""
     rows, token = await _page(store, "egresses", request, "id")
     cap = (await _limits(store)).egress_per_day
     found = [_egress(row, cap) for row in rows]

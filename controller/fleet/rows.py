@@ -27,13 +27,16 @@ class SettingsRow:
 
 @dataclass(frozen=True)
 class ClientRow:
-    """Table client."""
+    """Table client. What the client leaves to the fleet or a domain to its client is filled in."""
 
     id: str
     name: str
     unsubscribe_url: str
     unsubscribe_mailto: str
     priority: int = 0
+    time_zone: str = "UTC"
+    windows: list[str] = field(default_factory=list)
+    per_day: int | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class DomainRow:
     client_id: str
     dkim_selector: str
     dmarc_policy: str
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True)

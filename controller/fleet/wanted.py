@@ -20,8 +20,10 @@ from inventory.secrets import host_key
 
 def wanted_rows(inventory: Inventory, secrets: Mapping[str, str]) -> FleetRows:
     """`secrets`: reference -> value, for every reference of the inventory."""
+    fleet = inventory.fleet
+    zones = {client.id: client.time_zone or fleet.time_zone for client in inventory.clients}
     return FleetRows(
-        fleet=SettingsRow(inventory.fleet.model_dump(mode="json")),
+        fleet=SettingsRow(fleet.model_dump(mode="json")),
         clients={
             client.id: ClientRow(
                 client.id,
@@ -29,12 +31,19 @@ def wanted_rows(inventory: Inventory, secrets: Mapping[str, str]) -> FleetRows:
                 client.unsubscribe_url,
                 client.unsubscribe_mailto,
                 client.priority,
+                zones[client.id],
+                list(fleet.pacing.windows if client.windows is None else client.windows),
+                fleet.limits.client_per_day if client.per_day is None else client.per_day,
             )
             for client in inventory.clients
         },
         domains={
             domain.name: DomainRow(
-                domain.name, domain.client, domain.dkim_selector, domain.dmarc_policy
+                domain.name,
+                domain.client,
+                domain.dkim_selector,
+                domain.dmarc_policy,
+                domain.time_zone or zones[domain.client],
             )
             for domain in inventory.domains
         },

@@ -1,26 +1,38 @@
 """Sweeper: puts right what other changes leave behind, every few seconds.
 
 Planned messages of a mailbox that was moved to another egress go back to the planner, which charges
-the new one. Dispatch never takes them meanwhile.
+the new one. Dispatch never takes them meanwhile. Lines of the ledger that are too old to bind
+anything are removed, once an hour.
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from controller.planner.ledger import forget
 from controller.planner.unplan import unplan
 from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("dispatch")
 _BATCH = 1000
+_CLEAR_EVERY_S = 3600.0
 
 
 class Sweeper:
-    """One leader's sweeper; it remembers nothing."""
+    """One leader's sweeper; it remembers only when it cleared the ledger."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
+        self._clock = clock
+        self._cleared_s = -_CLEAR_EVERY_S
 
     async def run_cycle(self) -> str:
         """Sweeps up to 1,000 messages."""
+        if self._clock() - self._cleared_s >= _CLEAR_EVERY_S:
+            self._cleared_s = self._clock()
+            await self._store.run(lambda tx: forget(tx, datetime.now(UTC)))
         moved = await self._store.run(_moved)
         return f"took {moved} messages back whose mailbox moved" if moved else "nothing to sweep"
 

@@ -1,11 +1,24 @@
-"""The planner: who sends what. Gives waiting messages a mailbox and its egress, within the caps.
+"""The planner: who sends what, and when. Gives waiting messages slots of mailboxes, within limits.
 
-    choice   the pure core: messages, mailboxes and allowances in; assignments and a cursor out
-    allowance  how much a mailbox or egress may still send today, and why not more
-    ledger   charging and refunding what is used of each cap
-    cycle    one round over all clients, in transactions; says in a sentence what it did and why
-    metrics  its metrics
+Pure, with the time as an argument:
 
-First planner: round robin over the client's mailboxes; a message goes as soon as its time comes.
+    calendar   local days and fixed hours
+    windows    when a mailbox may send, on real days
+    slots      when its next slot is
+    limits     the limits, the accounts of the ledger they are kept in, their caps
+    budgets    what is left of each, and which one binds
+    boxes      a mailbox, its slot, waiting messages
+    shares     how much of a cycle each client gets
+    choice     slots pull messages: assignments and the slots that follow
+
+With the database:
+
+    settings, special   what of the inventory it follows, what receivers ask for
+    ledger     charging and refunding
+    unplan     taking a choice back
+    reasons    writes into messages why they wait
+    client_round, cycle   one client's turn in a transaction; all clients in turn
+    metrics    its metrics
+
 Does not send anything and knows no node: dispatch takes what is `scheduled`.
 """

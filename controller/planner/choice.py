@@ -1,81 +1,224 @@
-"""Which mailbox sends which message? Pure.
+"""Slots pull messages: which mailbox sends which message, and when? Pure.
 
-Messages are taken in their order. One that names its mailbox gets that one or waits; the others
-get the client's mailboxes in turn, in the order of their addresses, beginning behind the cursor
-(the mailbox chosen last), skipping those with nothing left.
+Mailboxes are served in the order of their slots. Of those whose slots are due already, the one
+comes first that used the smallest share of its day's allowance; so mailboxes take turns, and one
+that may send more is chosen more often. A slot takes the oldest message that may go: one for this
+mailbox or one for any, to a provider with a budget. What a limit stops is held, and looked at again
+later.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Sequence
-from dataclasses import dataclass
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
-from controller.planner.allowance import Allowances
+from controller.planner.boxes import Box, Queues, Slot, Waiting
+from controller.planner.budgets import Budgets
+from controller.planner.calendar import HOUR, Day, hour_of
+from controller.planner.limits import (
+    OF_PROVIDER,
+    Account,
+    Limit,
+    Sender,
+    accounts_of_sender,
+    accounts_toward,
+)
+from controller.planner.slots import Pace, next_slot
+
+# When a mailbox that a limit holds is looked at again, should the limit not end before: somebody
+# may have raised it, or an allowance may have been given back.
+_AGAIN = timedelta(minutes=5)
+_AGAIN_PROVIDER = timedelta(minutes=1)
+_Turn = tuple[datetime, float, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """A message without a time to wait for. `mailbox` None: the planner chooses."""
+class Moment:
+    """When it is, and up to when slots are filled ahead of their time."""
 
-    id: str
-    mailbox: str | None
+    now: datetime
+    until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """`chosen`: by the planner, so that From is to be added."""
+    """`at`: when it is to go; `day` and `hour`: what that counts toward."""
 
-    message_id: str
-    mailbox: str
-    egress_id: str
-    chosen: bool
+    message: Waiting
+    sender: Sender
+    at: datetime
+    day: date
+    hour: datetime
+
+    def accounts(self) -> tuple[Account, ...]:
+        """What the ledger is to be charged."""
+        if self.message.charged:
+            return ()
+        day, hour, provider = self.day, self.hour, self.message.provider
+        of_sender = accounts_of_sender(self.sender, day, hour)
+        return of_sender + accounts_toward(self.sender, provider, day, hour)
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What became of the messages. `left_over` are those that wait on, in order."""
+    """What became of it: assignments, and the slots that changed, by mailbox."""
 
     assignments: tuple[Assignment, ...]
-    left_over: tuple[Waiting, ...]
-    cursor: str
+    slots: dict[str, Slot]
 
 
-def choose(waiting: Sequence[Waiting], allowances: Allowances, cursor: str) -> Choice:
-    """Assigns what the allowances admit, using them up."""
-    turn = _Turn(allowances, cursor)
-    assignments, left_over = [], []
-    for message in waiting:
-        mailbox = message.mailbox
-        if mailbox is None:
-            mailbox = turn.next()
-        elif allowances.left(mailbox) <= 0:
-            mailbox = None
-        if mailbox is None:
-            left_over.append(message)
-            continue
-        allowances.take(mailbox)
-        egress_id = allowances.mailboxes[mailbox].egress_id
-        assignments.append(Assignment(message.id, mailbox, egress_id, message.mailbox is None))
-    return Choice(tuple(assignments), tuple(left_over), turn.cursor)
+def accounts_in(
+    boxes: Iterable[Box], providers: Iterable[str], moment: Moment
+) -> Iterator[Account]:
+    """All accounts that a choice at this moment may look at, some of them more than once."""
+    providers = list(providers)
+    hours = [hour_of(moment.now)]
+    while hours[-1] + HOUR <= moment.until:
+        hours.append(hours[-1] + HOUR)
+    for box in boxes:
+        first, last = box.week.day_of(moment.now), box.week.day_of(moment.until)
+        for hour in hours:
+            for day in {first.date, last.date}:
+                yield from accounts_of_sender(box.sender, day, hour)
+                for provider in providers:
+                    yield from accounts_toward(box.sender, provider, day, hour)
 
 
-class _Turn:
-    """Goes round the mailboxes that have something left. A mailbox that runs out drops out."""
+def choose(
+    boxes: Iterable[Box],
+    queues: Queues,
+    budgets: Budgets,
+    moment: Moment,
+    pace: Pace,
+    most: int,
+) -> Choice:
+    """At most `most` assignments; uses queues and budgets up."""
+    return _Choosing(boxes, queues, budgets, moment, pace).run(most)
 
-    def __init__(self, allowances: Allowances, cursor: str) -> None:
-        self._allowances = allowances
-        self._ring = sorted(a for a in allowances.mailboxes if allowances.left(a) > 0)
-        self._position = bisect_right(self._ring, cursor)
-        self.cursor = cursor
 
-    def next(self) -> str | None:
-        while self._ring:
-            self._position %= len(self._ring)
-            address = self._ring[self._position]
-            if self._allowances.left(address) > 0:
-                self._position += 1
-                self.cursor = address
-                return address
-            del self._ring[self._position]
-        return None
+class _Choosing:
+    def __init__(
+        self,
+        boxes: Iterable[Box],
+        queues: Queues,
+        budgets: Budgets,
+        moment: Moment,
+        pace: Pace,
+    ) -> None:
+        self._boxes = {box.address: box for box in boxes}
+        self._queues = queues
+        self._budgets = budgets
+        self._moment = moment
+        self._pace = pace
+        self._slots: dict[str, Slot] = {}
+        self._heap: list[_Turn] = []
+        self._assignments: list[Assignment] = []
+
+    def run(self, most: int) -> Choice:
+        for box in self._boxes.values():
+            self._put(box, self._first_slot(box))
+        while self._heap and len(self._assignments) < most:
+            at, _, address = heapq.heappop(self._heap)
+            self._serve(self._boxes[address], at)
+        return Choice(tuple(self._assignments), self._slots)
+
+    def _serve(self, box: Box, at: datetime) -> None:
+        day, hour = box.week.day_of(at), hour_of(at)
+        accounts = accounts_of_sender(box.sender, day.date, hour)
+        spent = self._budgets.binding(accounts)
+        message, stopped = self._best(box, day, hour, spent)
+        if message is None:
+            if stopped is not None:
+                self._hold(box, stopped, at, day)
+            return
+        if message.not_before > at:
+            later = box.week.next_open(message.not_before)
+            if later is not None and later <= self._moment.until:
+                self._put(box, later)
+            return
+        self._assign(box, message, at, day, hour)
+
+    def _best(
+        self, box: Box, day: Day, hour: datetime, spent: Account | None
+    ) -> tuple[Waiting | None, Account | None]:
+        """The message for this slot; or, where a limit stops all there are, that limit."""
+        stopped = None
+        for message in self._queues.heads(box.address):
+            if message.charged:
+                return message, None
+            toward = accounts_toward(box.sender, message.provider, day.date, hour)
+            account = spent or self._budgets.binding(toward)
+            if account is None:
+                return message, None
+            stopped = stopped or account
+        return None, stopped
+
+    def _assign(self, box: Box, message: Waiting, at: datetime, day: Day, hour: datetime) -> None:
+        assignment = Assignment(message, box.sender, at, day.date, hour)
+        self._assignments.append(assignment)
+        self._queues.remove(message)
+        self._budgets.take(assignment.accounts())
+        mailbox_day = Account(Limit.MAILBOX_DAY, box.address, day.date)
+        if self._budgets.left(mailbox_day) <= 0:
+            self._change(box, slot_at=at)
+            self._hold(box, mailbox_day, at, day)
+            return
+        self._change(box, slot_at=at, held="", held_since=None, held_until=None)
+        self._wait_until(box, self._next(box, at, day))
+
+    def _hold(self, box: Box, account: Account, at: datetime, day: Day) -> None:
+        """Notes what stops the mailbox; it goes on when that ends, and is looked at before."""
+        ends = hour_of(at) + HOUR if account.is_hour else self._next(box, at, day, left=0)
+        words = self._budgets.words(account)
+        before = self._slot(box)
+        since = before.held_since if before.held == words else self._moment.now
+        self._change(box, held=words, held_since=since, held_until=ends or day.end)
+        of_provider = account.limit in OF_PROVIDER
+        again = self._moment.until + (_AGAIN_PROVIDER if of_provider else _AGAIN)
+        self._wait_until(box, again if ends is None else min(ends, again))
+
+    def _wait_until(self, box: Box, due_at: datetime | None) -> None:
+        if due_at is None:
+            due_at = self._moment.until + _AGAIN
+        self._change(box, due_at=due_at)
+        if due_at <= self._moment.until:
+            self._put(box, due_at)
+
+    def _put(self, box: Box, slot: datetime | None) -> None:
+        at = box.week.next_open(max(slot or self._moment.until + _AGAIN, self._moment.now))
+        if at is None or at > self._moment.until:
+            self._change(box, due_at=at or self._moment.until + _AGAIN)
+            return
+        account = Account(Limit.MAILBOX_DAY, box.address, box.week.day_of(at).date)
+        share = (self._budgets.used(account) + 1) / max(1, self._budgets.cap(account))
+        heapq.heappush(self._heap, (at, share, box.address))
+
+    def _first_slot(self, box: Box) -> datetime | None:
+        """A mailbox that never sent may begin; one whose slot is to be drawn counts on."""
+        slot = box.slot
+        if slot.due_at is not None or slot.slot_at is None:
+            return slot.due_at or self._moment.now
+        today = box.week.day_of(self._moment.now)
+        return self._next(box, max(slot.slot_at, today.start), today)
+
+    def _next(
+        self, box: Box, after: datetime, day: Day, left: int | None = None
+    ) -> datetime | None:
+        account = Account(Limit.MAILBOX_DAY, box.address, day.date)
+        return next_slot(
+            box.week,
+            self._pace,
+            after,
+            self._budgets.left(account) if left is None else left,
+            self._budgets.cap(account),
+            self._budgets.used(account),
+            box.seed,
+        )
+
+    def _slot(self, box: Box) -> Slot:
+        return self._slots.get(box.address, box.slot)
+
+    def _change(self, box: Box, **changes: object) -> None:
+        self._slots[box.address] = replace(self._slot(box), **changes)  # type: ignore[arg-type]

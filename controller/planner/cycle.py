@@ -1,6 +1,6 @@
 """The planner's cycle: each client with waiting messages gets one round, in turn.
 
-Fair by batches: no client gets a second batch before every other one had its first, and the order
+Fair by turns: no client gets a second one before every other one had its first, and the order
 rotates, so that whoever is last when a cycle is cut short is not always the same.
 """
 
@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime
 
 from controller.planner import metrics
-from controller.planner.allowance import Caps
-from controller.planner.client_round import Moment, Round, plan_client
+from controller.planner.choice import Moment
+from controller.planner.client_round import Round, plan_client
+from controller.planner.settings import Settings, settings_of
+from controller.planner.shares import shares
 from controller.planner.unplan import unplan_overdue
 from controller.store import Store, queries
-from inventory.schema import Fleet, Limits
 
 SQL = queries.load("planner")
 SETTINGS = queries.load("intake")["fleet"]
@@ -43,7 +44,7 @@ class _Pause:
 
     @classmethod
     def after(cls, last: _Pause | None, done: Round) -> _Pause:
-        if done.assigned:
+        if done.more:
             return cls(0.05, 0.0, done.why)
         length_s = min(_LONGEST_PAUSE_S, 2 * last.length_s if last else 0.1)
         return cls(length_s, time.monotonic() + length_s, done.why)
@@ -52,8 +53,8 @@ class _Pause:
 class Planner:
     """Plans for one controller. `run_cycle` may run on several controllers at once.
 
-    `batch`: messages of one client in one transaction. After a cycle `is_busy` says whether there
-    is more to assign at once.
+    `batch`: the most messages of one client in one transaction. After a cycle `is_busy` says
+    whether there is more to assign at once.
     """
 
     def __init__(
@@ -71,49 +72,41 @@ class Planner:
 
         Raises StoreError where the database does not answer; rounds already done stay done.
         """
-        caps, horizon = await self._settings()
-        moment = moment_at(self._clock(), horizon)
-        overdue = await self._store.run(lambda tx: unplan_overdue(tx, moment.day, _OVERDUE))
+        settings = await self._settings()
+        now = self._clock()
+        moment = Moment(now, now + settings.horizon)
+        overdue = await self._store.run(lambda tx: unplan_overdue(tx, now, _OVERDUE))
         metrics.OVERDUE.inc(overdue)
-        rounds = {}
-        for client_id in await self._clients():
-            pause = self._pauses.get(client_id)
-            if pause and pause.until_s > time.monotonic():
-                rounds[client_id] = Round(0, pause.why)
-            else:
-                rounds[client_id] = await self._round(client_id, moment, caps)
+        clients = await self._clients()
+        paused = {c: Round(0, p.why) for c in clients if (p := self._pause(c)) is not None}
+        turns = shares({c: p for c, p in clients.items() if c not in paused}, self._batch)
+        rounds = paused | {c: await self._round(c, moment, settings, turns[c]) for c in turns}
         self.is_busy = any(r.more for r in rounds.values()) or overdue == _OVERDUE
         return sentence(rounds, overdue)
 
-    async def _settings(self) -> tuple[Caps, timedelta]:
+    async def _settings(self) -> Settings:
         row = await self._store.fetch_optional(SETTINGS)
-        settings = row["value"] if row else {}
-        limits = settings.get("limits", {})
-        defaults = Limits()
-        horizon_s = settings.get(
-            "dispatch_horizon_s", Fleet.model_fields["dispatch_horizon_s"].default
-        )
-        caps = Caps(
-            limits.get("mailbox_per_day", defaults.mailbox_per_day),
-            limits.get("egress_per_day", defaults.egress_per_day),
-        )
-        return caps, timedelta(seconds=horizon_s)
+        return settings_of(row["value"] if row else None)
 
-    async def _clients(self) -> list[str]:
+    def _pause(self, client_id: str) -> _Pause | None:
+        """The pause that the client is in."""
+        pause = self._pauses.get(client_id)
+        return pause if pause and pause.until_s > time.monotonic() else None
+
+    async def _clients(self) -> dict[str, int]:
+        """Priorities of the clients that have messages waiting, in the order of their turns."""
         rows = await self._store.fetch_all(SQL["clients_waiting"])
-        clients = [row["id"] for row in rows]
+        clients = {row["id"]: row["priority"] for row in rows}
         for client_id in set(self._pauses) - set(clients):
             del self._pauses[client_id]
             metrics.HELD_BACK.labels(client_id).set(0)
         later = [c for c in clients if c > self._first]
         rotated = later + [c for c in clients if c <= self._first]
         self._first = rotated[0] if rotated else ""
-        return rotated
+        return {client: clients[client] for client in rotated}
 
-    async def _round(self, client_id: str, moment: Moment, caps: Caps) -> Round:
-        done = await self._store.run(
-            lambda tx: plan_client(tx, client_id, moment, caps, self._batch)
-        )
+    async def _round(self, client_id: str, moment: Moment, settings: Settings, most: int) -> Round:
+        done = await self._store.run(lambda tx: plan_client(tx, client_id, moment, settings, most))
         self._pauses[client_id] = _Pause.after(self._pauses.get(client_id), done)
         metrics.ASSIGNED.labels(client_id).inc(done.assigned)
         if done.taken_by_other:
@@ -123,22 +116,11 @@ class Planner:
         return done
 
 
-def moment_at(now: datetime, horizon: timedelta) -> Moment:
-    """What is due: up to the horizon, but not beyond the day (UTC) that will be charged. Pure."""
-    day = now.astimezone(UTC).date()
-    return Moment(now, min(now + horizon, _end_of(day)), day)
-
-
-def _end_of(day: date) -> datetime:
-    midnight = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-    return midnight - timedelta(microseconds=1)
-
-
 def sentence(rounds: dict[str, Round], overdue: int) -> str:
     """What a cycle did, in words. Pure."""
     parts = []
     if overdue:
-        parts.append(f"took {overdue} back that were planned for a day that is over")
+        parts.append(f"took {overdue} back that were planned for an hour that is over")
     assigned = {c: r.assigned for c, r in rounds.items() if r.assigned}
     if assigned:
         clients = ", ".join(f"{client} {count}" for client, count in sorted(assigned.items()))

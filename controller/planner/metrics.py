@@ -20,7 +20,7 @@ HELD_BACK = Gauge(
 )
 OVERDUE = Counter(
     "postfleet_planner_overdue_total",
-    "Messages planned anew because the day they were charged to ended before a node had them.",
+    "Messages planned anew because the hour they were charged to ended before a node had them.",
     registry=REGISTRY,
 )
 CONFLICTS = Counter(

@@ -48,9 +48,11 @@ CREATE TABLE public.client (
     name text NOT NULL,
     unsubscribe_url text NOT NULL,
     unsubscribe_mailto text NOT NULL,
-    planner_cursor text DEFAULT ''::text NOT NULL,
     retired boolean DEFAULT false NOT NULL,
     priority integer DEFAULT 0 NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    windows text[] DEFAULT '{}'::text[] NOT NULL,
+    per_day bigint,
     CONSTRAINT client_priority_check CHECK (((priority >= 0) AND (priority <= 100)))
 );
 
@@ -67,7 +69,8 @@ CREATE TABLE public.domain (
     client_id text NOT NULL,
     dkim_selector text NOT NULL,
     dmarc_policy text NOT NULL,
-    state text DEFAULT 'active'::text NOT NULL
+    state text DEFAULT 'active'::text NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL
 );
 
 CREATE TABLE public.egress (
@@ -148,8 +151,19 @@ CREATE TABLE public.ledger (
     subject text NOT NULL,
     day date NOT NULL,
     used integer NOT NULL,
-    CONSTRAINT ledger_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text]))),
+    CONSTRAINT ledger_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text, 'client'::text, 'domain-provider'::text]))),
     CONSTRAINT ledger_used_check CHECK ((used >= 0))
+);
+
+COMMENT ON COLUMN public.ledger.day IS 'a local day of the mailbox that sent';
+
+CREATE TABLE public.ledger_hour (
+    scope text NOT NULL,
+    subject text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    used integer NOT NULL,
+    CONSTRAINT ledger_hour_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'provider-egress'::text, 'domain-provider'::text]))),
+    CONSTRAINT ledger_hour_used_check CHECK ((used >= 0))
 );
 
 CREATE TABLE public.mail_domain (
@@ -172,8 +186,20 @@ CREATE TABLE public.mailbox (
     client_id text NOT NULL,
     egress_id text NOT NULL,
     display_name text NOT NULL,
-    state text DEFAULT 'active'::text NOT NULL
+    state text DEFAULT 'active'::text NOT NULL,
+    due_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    slot_at timestamp with time zone,
+    seed bigint DEFAULT (floor((random() * ('9007199254740992'::bigint)::double precision)))::bigint NOT NULL,
+    held text DEFAULT ''::text NOT NULL,
+    held_since timestamp with time zone,
+    held_until timestamp with time zone
 );
+
+COMMENT ON COLUMN public.mailbox.slot_at IS 'the last slot it used';
+
+COMMENT ON COLUMN public.mailbox.seed IS 'from which the jitter of each day follows';
+
+COMMENT ON COLUMN public.mailbox.held IS 'the limit that kept it from using its slot; empty: none';
 
 CREATE TABLE public.message (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -196,6 +222,8 @@ CREATE TABLE public.message (
     final_at timestamp with time zone,
     size integer NOT NULL,
     provider text,
+    charged_hour timestamp with time zone,
+    charged_provider text,
     CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
 );
 
@@ -394,6 +422,9 @@ ALTER TABLE ONLY public.given_back
 ALTER TABLE ONLY public.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (node_id);
 
+ALTER TABLE ONLY public.ledger_hour
+    ADD CONSTRAINT ledger_hour_pkey PRIMARY KEY (scope, subject, hour);
+
 ALTER TABLE ONLY public.ledger
     ADD CONSTRAINT ledger_pkey PRIMARY KEY (scope, subject, day);
 
@@ -451,6 +482,10 @@ CREATE INDEX audit_by_subject ON public.audit USING btree (subject, id);
 
 CREATE INDEX event_by_message ON public.event USING btree (message_id);
 
+CREATE INDEX ledger_by_day ON public.ledger USING btree (day);
+
+CREATE INDEX ledger_hour_by_hour ON public.ledger_hour USING btree (hour);
+
 CREATE INDEX mail_domain_due ON public.mail_domain USING btree (failures, due_at) WHERE wanted;
 
 CREATE INDEX mailbox_by_client ON public.mailbox USING btree (client_id, address);
@@ -459,19 +494,21 @@ CREATE INDEX mailbox_by_domain ON public.mailbox USING btree (domain);
 
 CREATE INDEX mailbox_by_egress ON public.mailbox USING btree (egress_id);
 
+CREATE INDEX mailbox_due ON public.mailbox USING btree (client_id, due_at, address);
+
 CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);
 
 CREATE INDEX message_of_unknown_provider ON public.message USING btree (lower(regexp_replace(recipient, '^.*@'::text, ''::text))) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
 
 CREATE INDEX message_on_node ON public.message USING btree (node_id, id) WHERE (state = ANY (ARRAY['dispatched'::text, 'queued'::text]));
 
-CREATE INDEX message_planned_for ON public.message USING btree (charged_day, id) WHERE (state = 'scheduled'::text);
+CREATE INDEX message_planned_for ON public.message USING btree (charged_hour, id) WHERE (state = 'scheduled'::text);
 
 CREATE INDEX message_unexplained ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (reason = ''::text));
 
-CREATE INDEX message_waiting ON public.message USING btree (client_id, mailbox, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NOT NULL));
+CREATE INDEX message_waiting ON public.message USING btree (client_id, COALESCE(provider, 'unknown'::text), mailbox, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NOT NULL));
 
-CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
+CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, COALESCE(provider, 'unknown'::text), not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
 
 CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
 

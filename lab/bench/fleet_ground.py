@@ -22,11 +22,13 @@ NODES = 4
 # About 150 on each node, as in the reference fleet.
 MAILBOXES = 600
 _NAME = "pfbenchlab"
-# A long lease lets the agents be stopped for the reference measurement.
+# A long lease lets the agents be stopped for the reference measurement, and no limit binds.
 _SETTINGS = {
     "dispatch_horizon_s": "7200",
     "lease": "{ttl_s: 3600, margin_s: 5, heartbeat_s: 5}",
-    "limits": "{mailbox_per_day: 100000, egress_per_day: 1000000}",
+    "limits": "{mailbox_per_hour: 100000, mailbox_per_day: 100000, egress_per_hour: 1000000, "
+    "egress_per_day: 1000000, domain_per_day: 10000000, domain_provider_per_day: 10000000, "
+    "provider_egress_per_hour: 1000000}",
 }
 
 

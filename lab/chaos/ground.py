@@ -36,7 +36,9 @@ from lab.node import Node
 TTL_S, MARGIN_S, HEARTBEAT_S = 8.0, 2.0, 1.0
 _SETTINGS = {
     "lease": f"{{ttl_s: {TTL_S}, margin_s: {MARGIN_S}, heartbeat_s: {HEARTBEAT_S}}}",
-    "limits": "{mailbox_per_day: 5000, egress_per_day: 50000}",
+    "limits": "{mailbox_per_hour: 5000, mailbox_per_day: 5000, egress_per_hour: 50000, "
+    "egress_per_day: 50000, domain_per_day: 1000000, domain_provider_per_day: 1000000, "
+    "provider_egress_per_hour: 50000}",
     "probe_interval_s": "10",
 }
 _VAR_MIB = 1024

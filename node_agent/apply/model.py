@@ -22,7 +22,7 @@ from pydantic import (
     model_validator,
 )
 
-from inventory.schema import HostName, Id, LocalPart
+from inventory.fields import HostName, Id, LocalPart
 from node_agent.apply.layout import PROBE_ADDRESS, SURROGATE_NETWORK
 from node_agent.apply.private_key import rsa_key_problem
 

@@ -34,8 +34,11 @@ def small_inventory(
         {
             "version": 1,
             "fleet": {"name": "test", "lease": lease or FAST_LEASE, "dispatch_horizon_s": 60}
-            | {"limits": {"mailbox_per_day": 100_000, "egress_per_day": 1_000_000,
-                          "mailboxes_per_domain": 1000}} | fleet,
+            | {"limits": {"mailbox_per_hour": 100_000, "mailbox_per_day": 100_000,
+                          "egress_per_hour": 1_000_000, "egress_per_day": 1_000_000,
+                          "provider_egress_per_hour": 1_000_000, "domain_per_day": 1_000_000,
+                          "domain_provider_per_day": 1_000_000, "mailboxes_per_domain": 1000},
+               "pacing": {"spread": False, "min_gap_s": 0}} | fleet,
             "clients": [
                 {
                     "id": "acme",

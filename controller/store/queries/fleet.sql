@@ -45,7 +45,7 @@ ORDER BY n.id
 LIMIT %(limit)s
 
 -- mailboxes --
--- A page of mailboxes with where they are, what they sent today (UTC), and what stops them.
+-- A page of mailboxes with where they are, what they sent on their local day, and what stops them.
 SELECT m.address, m.client_id, m.egress_id, coalesce(a.node_id, '') AS node_id,
        coalesce(l.used, 0) AS sent_today, m.state,
        coalesce((SELECT format('%%s %%s suspended by %%s: %%s', s.scope, s.subject, s.source,
@@ -56,9 +56,10 @@ SELECT m.address, m.client_id, m.egress_id, coalesce(a.node_id, '') AS node_id,
                                                 ('egress', m.egress_id), ('mailbox', m.address))
                  ORDER BY s.id LIMIT 1), '') AS reason
 FROM mailbox AS m
+JOIN domain AS d ON d.name = m.domain
 LEFT JOIN assignment AS a ON a.egress_id = m.egress_id
 LEFT JOIN ledger AS l ON l.scope = 'mailbox' AND l.subject = m.address
-                     AND l.day = (now() AT TIME ZONE 'UTC')::date
+                     AND l.day = (now() AT TIME ZONE d.time_zone)::date
 WHERE m.address > %(after)s
   AND (%(id)s = '' OR m.address = %(id)s)
   AND (%(filter)s = '' OR position(%(filter)s in m.address) > 0)
@@ -68,7 +69,8 @@ ORDER BY m.address
 LIMIT %(limit)s
 
 -- egresses --
--- A page of egresses with where they are, what was used today (UTC), and what stops them.
+-- A page of egresses with where they are, what was used on the client's local day, and what stops
+-- them.
 SELECT e.id, e.client_id, e.kind, e.host, e.port, e.only_node, host(e.public_ip) AS public_ip,
        e.helo_name, coalesce(a.node_id, '') AS node_id, coalesce(a.state, '') AS assignment,
        coalesce(l.used, 0) AS used_today, e.state, p.at AS probed_at, p.healthy, p.stage,
@@ -83,10 +85,11 @@ SELECT e.id, e.client_id, e.kind, e.host, e.port, e.only_node, host(e.public_ip)
                    AND (s.scope, s.subject) IN (('client', e.client_id), ('egress', e.id))
                  ORDER BY s.id LIMIT 1), '') AS suspended
 FROM egress AS e
+JOIN client AS c ON c.id = e.client_id
 LEFT JOIN assignment AS a ON a.egress_id = e.id
 LEFT JOIN probe AS p ON p.egress_id = e.id
 LEFT JOIN ledger AS l ON l.scope = 'egress' AND l.subject = e.id
-                     AND l.day = (now() AT TIME ZONE 'UTC')::date
+                     AND l.day = (now() AT TIME ZONE c.time_zone)::date
 WHERE e.id > %(after)s
   AND (%(id)s = '' OR e.id = %(id)s)
   AND (%(filter)s = '' OR position(%(filter)s in e.id) > 0)

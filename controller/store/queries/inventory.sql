@@ -4,12 +4,12 @@ SELECT value FROM setting WHERE name = 'fleet'
 
 -- clients --
 -- Clients of the inventory, without those that left it.
-SELECT id, name, unsubscribe_url, unsubscribe_mailto, priority
+SELECT id, name, unsubscribe_url, unsubscribe_mailto, priority, time_zone, windows, per_day
 FROM client WHERE NOT retired ORDER BY id
 
 -- domains --
 -- All domains.
-SELECT name, client_id, dkim_selector, dmarc_policy FROM domain ORDER BY name
+SELECT name, client_id, dkim_selector, dmarc_policy, time_zone FROM domain ORDER BY name
 
 -- egresses --
 -- All egresses, also those that left the inventory and are not given back yet.
@@ -73,19 +73,22 @@ ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- put_client --
 -- Adds a client, takes one back that had left, or changes one.
-INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto, priority)
-VALUES (%(id)s, %(name)s, %(unsubscribe_url)s, %(unsubscribe_mailto)s, %(priority)s)
+INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto, priority, time_zone, windows,
+                    per_day)
+VALUES (%(id)s, %(name)s, %(unsubscribe_url)s, %(unsubscribe_mailto)s, %(priority)s, %(time_zone)s,
+        %(windows)s, %(per_day)s)
 ON CONFLICT (id) DO UPDATE
 SET name = excluded.name, unsubscribe_url = excluded.unsubscribe_url,
-    unsubscribe_mailto = excluded.unsubscribe_mailto, priority = excluded.priority, retired = false
+    unsubscribe_mailto = excluded.unsubscribe_mailto, priority = excluded.priority,
+    time_zone = excluded.time_zone, windows = excluded.windows, per_day = excluded.per_day, retired = false
 
 -- put_domain --
 -- Adds or changes a domain.
-INSERT INTO domain (name, client_id, dkim_selector, dmarc_policy)
-VALUES (%(name)s, %(client_id)s, %(dkim_selector)s, %(dmarc_policy)s)
+INSERT INTO domain (name, client_id, dkim_selector, dmarc_policy, time_zone)
+VALUES (%(name)s, %(client_id)s, %(dkim_selector)s, %(dmarc_policy)s, %(time_zone)s)
 ON CONFLICT (name) DO UPDATE
 SET client_id = excluded.client_id, dkim_selector = excluded.dkim_selector,
-    dmarc_policy = excluded.dmarc_policy
+    dmarc_policy = excluded.dmarc_policy, time_zone = excluded.time_zone
 
 -- put_dkim_key --
 -- Adds a domain's signing key.

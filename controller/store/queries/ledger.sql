@@ -1,45 +1,89 @@
--- charge --
--- Adds to what subjects used on a day, where the cap still admits all of it; gives how many rows
--- that were. The arrays run in parallel and are sorted by scope and subject, so that two
--- transactions never wait for one another crosswise.
-WITH asked AS (
-    SELECT * FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(counts)s::integer[],
-                         %(caps)s::integer[]) AS t (scope, subject, count, cap)
-    WHERE count <= cap
-), charged AS (
-    INSERT INTO ledger AS l (scope, subject, day, used)
-    SELECT scope, subject, %(day)s, count FROM asked
-    ON CONFLICT (scope, subject, day) DO UPDATE SET used = l.used + excluded.used
-    WHERE l.used + excluded.used <= (
-        SELECT cap FROM asked WHERE asked.scope = l.scope AND asked.subject = l.subject)
-    RETURNING 1
-)
-SELECT count(*) AS charged FROM charged
+-- charge_days --
+-- Adds to what subjects used on a day; gives what they used then. The arrays run in parallel and are
+-- sorted by scope, subject and day, so that two transactions never wait for one another crosswise.
+INSERT INTO ledger AS l (scope, subject, day, used)
+SELECT * FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::date[],
+                     %(counts)s::integer[])
+ON CONFLICT (scope, subject, day) DO UPDATE SET used = l.used + excluded.used
+RETURNING scope, subject, day AS bucket, used
+
+-- charge_hours --
+-- The same for hours.
+INSERT INTO ledger_hour AS l (scope, subject, hour, used)
+SELECT * FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::timestamptz[],
+                     %(counts)s::integer[])
+ON CONFLICT (scope, subject, hour) DO UPDATE SET used = l.used + excluded.used
+RETURNING scope, subject, hour AS bucket, used
+
+-- used_days --
+-- What these subjects used on these days; no row: nothing. The arrays run in parallel.
+SELECT l.scope, l.subject, l.day AS bucket, l.used
+FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::date[])
+     AS t (scope, subject, day)
+JOIN ledger AS l USING (scope, subject, day)
+
+-- used_hours --
+-- The same for hours.
+SELECT l.scope, l.subject, l.hour AS bucket, l.used
+FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::timestamptz[])
+     AS t (scope, subject, hour)
+JOIN ledger_hour AS l USING (scope, subject, hour)
 
 -- refund --
--- Gives the allowance back that these messages took, each once: a message that took none, or gave
--- it back before, is passed over. Gives how many messages gave something back.
+-- Gives the allowance back that these messages took, each once: a message that took none, gave it
+-- back before, or was attempted by now, is passed over. Gives how many gave something back.
 WITH charged AS (
-    SELECT id, mailbox, egress_id, charged_day
+    SELECT id, client_id, mailbox, split_part(mailbox, '@', 2) AS domain, egress_id,
+           charged_day AS day, charged_hour AS hour, coalesce(charged_provider, '') AS provider
     FROM message
-    WHERE id = ANY(%(ids)s) AND charged_day IS NOT NULL
+    WHERE id = ANY(%(ids)s) AND charged_day IS NOT NULL AND attempts = 0
     ORDER BY id
     FOR UPDATE
 ), cleared AS (
-    UPDATE message AS m SET charged_day = NULL FROM charged AS c WHERE m.id = c.id
+    UPDATE message AS m
+    SET charged_day = NULL, charged_hour = NULL, charged_provider = NULL
+    FROM charged AS c WHERE m.id = c.id
 ), returned AS (
-    SELECT 'mailbox' AS scope, mailbox AS subject, charged_day AS day, count(*) AS count
-    FROM charged GROUP BY mailbox, charged_day
-    UNION ALL
-    SELECT 'egress', egress_id, charged_day, count(*) FROM charged GROUP BY egress_id, charged_day
+    SELECT scope, subject, day, count(*) AS count
+    FROM charged
+    CROSS JOIN LATERAL (VALUES ('mailbox', mailbox), ('egress', egress_id), ('domain', domain),
+                               ('client', client_id),
+                               ('domain-provider', domain || '/' || provider))
+        AS t (scope, subject)
+    GROUP BY scope, subject, day
+), returned_hours AS (
+    SELECT scope, subject, hour, count(*) AS count
+    FROM charged
+    CROSS JOIN LATERAL (VALUES ('mailbox', mailbox), ('egress', egress_id),
+                               ('provider-egress', provider || '/' || egress_id),
+                               ('domain-provider', domain || '/' || provider))
+        AS t (scope, subject)
+    GROUP BY scope, subject, hour
 ), held AS (
     SELECT l.scope, l.subject, l.day, r.count
     FROM ledger AS l JOIN returned AS r USING (scope, subject, day)
     ORDER BY l.scope, l.subject, l.day
     FOR UPDATE OF l
+), held_hours AS (
+    SELECT l.scope, l.subject, l.hour, r.count
+    FROM ledger_hour AS l JOIN returned_hours AS r USING (scope, subject, hour)
+    ORDER BY l.scope, l.subject, l.hour
+    FOR UPDATE OF l
 ), given AS (
     UPDATE ledger AS l SET used = greatest(0, l.used - h.count)
     FROM held AS h
     WHERE l.scope = h.scope AND l.subject = h.subject AND l.day = h.day
+), given_hours AS (
+    UPDATE ledger_hour AS l SET used = greatest(0, l.used - h.count)
+    FROM held_hours AS h
+    WHERE l.scope = h.scope AND l.subject = h.subject AND l.hour = h.hour
 )
 SELECT count(*) AS refunded FROM charged
+
+-- forget_hours --
+-- Removes what was used in hours before this one.
+DELETE FROM ledger_hour WHERE hour < %(before)s
+
+-- forget_days --
+-- Removes what was used on days before this one.
+DELETE FROM ledger WHERE day < %(before)s

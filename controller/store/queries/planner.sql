@@ -1,6 +1,6 @@
 -- clients_waiting --
 -- Clients with messages in `accepted`.
-SELECT c.id
+SELECT c.id, c.priority
 FROM client AS c
 WHERE EXISTS (SELECT 1 FROM message AS m
               WHERE m.client_id = c.id AND m.state = 'accepted' AND m.mailbox IS NULL)
@@ -9,72 +9,130 @@ WHERE EXISTS (SELECT 1 FROM message AS m
 ORDER BY c.id
 
 -- lock_client --
--- Where the round robin of a client stands. No row: another planner is at work on it. The lock
--- leaves intake's references to the client alone.
-SELECT planner_cursor, retired FROM client WHERE id = %(id)s FOR NO KEY UPDATE SKIP LOCKED
+-- A client for its turn. No row: another planner is at work on it. The lock leaves intake's
+-- references to the client alone.
+SELECT id, windows, per_day, retired FROM client WHERE id = %(id)s FOR NO KEY UPDATE SKIP LOCKED
 
--- set_cursor --
--- Remembers the mailbox that was chosen last.
-UPDATE client SET planner_cursor = %(cursor)s WHERE id = %(id)s AND planner_cursor <> %(cursor)s
+-- boxes_for_any --
+-- The mailboxes of a client that nothing stops and whose slots are due, the longest due first.
+WITH stopped AS (
+    SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
+)
+SELECT b.address, b.display_name, b.egress_id, b.domain, d.time_zone, b.seed,
+       nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until
+FROM mailbox AS b
+JOIN domain AS d ON d.name = b.domain
+JOIN egress AS e ON e.id = b.egress_id
+WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
+  AND b.state = 'active' AND d.state = 'active' AND e.state = 'active'
+  AND (b.egress_id, 'egress') NOT IN (SELECT subject, scope FROM stopped)
+  AND (b.address, 'mailbox') NOT IN (SELECT subject, scope FROM stopped)
+  AND (b.domain, 'domain') NOT IN (SELECT subject, scope FROM stopped)
+  AND (b.client_id, 'client') NOT IN (SELECT subject, scope FROM stopped)
+ORDER BY b.due_at, b.address
+LIMIT %(limit)s
 
--- mailboxes --
--- The mailboxes of a client: what they and their egresses used on a day, and the widest thing that
--- stops them now.
-SELECT m.address, m.display_name, m.egress_id,
-       coalesce(lm.used, 0) AS used, coalesce(le.used, 0) AS egress_used,
-       coalesce(
-           CASE WHEN c.retired THEN format('client %%s left the inventory', c.id) END,
-           (SELECT format('%%s %%s is suspended: %%s', s.scope, s.subject, s.reason)
-            FROM suspension AS s
-            WHERE (s.until IS NULL OR s.until > %(now)s)
-              AND (s.scope, s.subject) IN (('client', m.client_id), ('domain', m.domain),
-                                           ('egress', m.egress_id), ('mailbox', m.address))
-            ORDER BY array_position(ARRAY['client', 'domain', 'egress', 'mailbox'], s.scope), s.id
-            LIMIT 1),
-           CASE WHEN d.state <> 'active' THEN format('domain %%s is %%s', d.name, d.state)
-                WHEN e.state <> 'active' THEN format('egress %%s is %%s', e.id, e.state)
-                WHEN m.state <> 'active' THEN format('mailbox %%s is %%s', m.address, m.state)
-                ELSE '' END) AS stopped
-FROM mailbox AS m
-JOIN client AS c ON c.id = m.client_id
-JOIN domain AS d ON d.name = m.domain
-JOIN egress AS e ON e.id = m.egress_id
-LEFT JOIN ledger AS lm ON lm.scope = 'mailbox' AND lm.subject = m.address AND lm.day = %(day)s
-LEFT JOIN ledger AS le ON le.scope = 'egress' AND le.subject = m.egress_id AND le.day = %(day)s
-WHERE m.client_id = %(client_id)s
-ORDER BY m.address
+-- boxes_with_own --
+-- Of the same those for which messages wait that name them.
+WITH RECURSIVE stopped AS (
+    SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
+), provider (name) AS (
+    (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+     WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+     ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    UNION ALL
+    SELECT (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+            WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+              AND coalesce(m.provider, 'unknown') > p.name
+            ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM provider AS p WHERE p.name IS NOT NULL
+)
+SELECT b.address, b.display_name, b.egress_id, b.domain, d.time_zone, b.seed,
+       nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until
+FROM mailbox AS b
+JOIN domain AS d ON d.name = b.domain
+JOIN egress AS e ON e.id = b.egress_id
+WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
+  AND b.state = 'active' AND d.state = 'active' AND e.state = 'active'
+  AND (b.egress_id, 'egress') NOT IN (SELECT subject, scope FROM stopped)
+  AND (b.address, 'mailbox') NOT IN (SELECT subject, scope FROM stopped)
+  AND (b.domain, 'domain') NOT IN (SELECT subject, scope FROM stopped)
+  AND (b.client_id, 'client') NOT IN (SELECT subject, scope FROM stopped)
+  AND EXISTS (SELECT 1
+              FROM provider AS p
+              CROSS JOIN LATERAL (
+                  SELECT 1 FROM message AS m
+                  WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
+                    AND coalesce(m.provider, 'unknown') = p.name AND m.mailbox = b.address
+                    AND m.not_before <= %(until)s
+                  LIMIT 1
+              ) AS found)
+ORDER BY b.due_at, b.address
+LIMIT %(limit)s
 
--- due_of_mailboxes --
--- The oldest due messages that name one of these mailboxes, of each as many as its room.
-SELECT w.id, w.mailbox, w.not_before
-FROM unnest(%(addresses)s::text[], %(rooms)s::integer[]) AS a (address, room)
+-- own_heads --
+-- The oldest due messages that name one of these mailboxes, so many for each mailbox and provider.
+WITH RECURSIVE provider (name) AS (
+    (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+     WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+     ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    UNION ALL
+    SELECT (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+            WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+              AND coalesce(m.provider, 'unknown') > p.name
+            ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM provider AS p WHERE p.name IS NOT NULL
+)
+SELECT w.id, w.mailbox, w.provider, w.not_before, w.charged, w.reason
+FROM provider AS p
+CROSS JOIN unnest(%(addresses)s::text[]) AS a (address)
 CROSS JOIN LATERAL (
-    SELECT m.id, m.mailbox, m.not_before
+    SELECT m.id, m.mailbox, p.name AS provider, m.not_before, m.charged_day IS NOT NULL AS charged,
+           m.reason
     FROM message AS m
     WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
-      AND m.mailbox = a.address AND m.not_before <= %(due)s
+      AND coalesce(m.provider, 'unknown') = p.name AND m.mailbox = a.address AND m.not_before <= %(until)s
     ORDER BY m.not_before, m.id
-    LIMIT a.room
+    LIMIT %(each)s
 ) AS w
-ORDER BY w.not_before, w.id
-LIMIT %(limit)s
 
--- due_without_mailbox --
--- The oldest due messages of a client for which the planner chooses the mailbox.
-SELECT id, mailbox, not_before
-FROM message
-WHERE client_id = %(client_id)s AND state = 'accepted'
-  AND mailbox IS NULL AND not_before <= %(due)s
-ORDER BY not_before, id
-LIMIT %(limit)s
+-- heads_for_any --
+-- The oldest due messages for which the planner chooses the mailbox, so many for each provider.
+WITH RECURSIVE provider (name) AS (
+    (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+     WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NULL
+     ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    UNION ALL
+    SELECT (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+            WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NULL
+              AND coalesce(m.provider, 'unknown') > p.name
+            ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM provider AS p WHERE p.name IS NOT NULL
+)
+SELECT w.id, w.mailbox, w.provider, w.not_before, w.charged, w.reason
+FROM provider AS p
+CROSS JOIN LATERAL (
+    SELECT m.id, m.mailbox, p.name AS provider, m.not_before, m.charged_day IS NOT NULL AS charged,
+           m.reason
+    FROM message AS m
+    WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
+      AND coalesce(m.provider, 'unknown') = p.name AND m.mailbox IS NULL AND m.not_before <= %(until)s
+    ORDER BY m.not_before, m.id
+    LIMIT %(each)s
+) AS w
 
 -- schedule --
--- Gives messages that still wait their mailbox and egress; tells which. The arrays run in parallel.
+-- Gives messages that still wait their mailbox, egress and time; tells which. One that was charged
+-- before keeps that. The arrays run in parallel.
 UPDATE message AS m
-SET state = 'scheduled', mailbox = t.mailbox, egress_id = t.egress_id, charged_day = %(day)s,
-    reason = ''
-FROM unnest(%(ids)s::text[], %(mailboxes)s::text[], %(egress_ids)s::text[])
-     AS t (id, mailbox, egress_id)
+SET state = 'scheduled', mailbox = t.mailbox, egress_id = t.egress_id,
+    not_before = greatest(m.not_before, t.at),
+    charged_day = coalesce(m.charged_day, t.day), charged_hour = coalesce(m.charged_hour, t.hour),
+    charged_provider = coalesce(m.charged_provider, t.provider), reason = ''
+FROM unnest(%(ids)s::text[], %(mailboxes)s::text[], %(egress_ids)s::text[],
+            %(ats)s::timestamptz[], %(days)s::date[], %(hours)s::timestamptz[],
+            %(providers)s::text[])
+     AS t (id, mailbox, egress_id, at, day, hour, provider)
 WHERE m.id = t.id AND m.state = 'accepted'
 RETURNING m.id
 
@@ -85,35 +143,57 @@ SET added = t.line || c.added
 FROM unnest(%(ids)s::text[], %(lines)s::bytea[]) AS t (id, line)
 WHERE c.message_id = t.id
 
+-- keep_slots --
+-- Writes the slots of mailboxes. The arrays run in parallel.
+UPDATE mailbox AS b
+SET due_at = t.due_at, slot_at = t.slot_at, held = t.held, held_since = t.held_since,
+    held_until = t.held_until
+FROM unnest(%(addresses)s::text[], %(due_ats)s::timestamptz[], %(slot_ats)s::timestamptz[],
+            %(helds)s::text[], %(held_sinces)s::timestamptz[], %(held_untils)s::timestamptz[])
+     AS t (address, due_at, slot_at, held, held_since, held_until)
+WHERE b.address = t.address
+
 -- unexplained --
 -- Due messages that wait and do not say why, the oldest first.
-SELECT id, mailbox
-FROM message
-WHERE client_id = %(client_id)s AND state = 'accepted' AND reason = '' AND not_before <= %(due)s
-ORDER BY not_before, id
-LIMIT %(limit)s
-
--- heads --
--- The first messages in the queues of these mailboxes, with what they say why they wait.
-SELECT w.id, w.mailbox, w.reason
-FROM unnest(%(addresses)s::text[]) AS a (address)
-CROSS JOIN LATERAL (
-    SELECT m.id, m.mailbox, m.reason
-    FROM message AS m
-    WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
-      AND m.mailbox = a.address AND m.not_before <= %(due)s
-    ORDER BY m.not_before, m.id
-    LIMIT %(limit)s
-) AS w
-
--- head_without_mailbox --
--- The first messages for which the planner chooses, with what they say why they wait.
 SELECT id, mailbox, reason
 FROM message
-WHERE client_id = %(client_id)s AND state = 'accepted'
-  AND mailbox IS NULL AND not_before <= %(due)s
+WHERE client_id = %(client_id)s AND state = 'accepted' AND reason = '' AND not_before <= %(until)s
 ORDER BY not_before, id
 LIMIT %(limit)s
+
+-- stopped --
+-- Mailboxes of a client that cannot use a slot now, with the widest cause: those of `addresses`, or
+-- where it is empty any of them, at most `limit`.
+SELECT * FROM (
+    SELECT b.address,
+           coalesce(
+               CASE WHEN c.retired THEN format('client %%s left the inventory', c.id) END,
+               (SELECT format('%%s %%s is suspended: %%s', s.scope, s.subject, s.reason)
+                FROM suspension AS s
+                WHERE (s.until IS NULL OR s.until > %(now)s)
+                  AND (s.scope, s.subject) IN (('client', b.client_id), ('domain', b.domain),
+                                               ('egress', b.egress_id), ('mailbox', b.address))
+                ORDER BY array_position(ARRAY['client', 'domain', 'egress', 'mailbox'], s.scope),
+                         s.id
+                LIMIT 1),
+               CASE WHEN d.state <> 'active' THEN format('domain %%s is %%s', d.name, d.state)
+                    WHEN e.state <> 'active' THEN format('egress %%s is %%s', e.id, e.state)
+                    WHEN b.state <> 'active' THEN format('mailbox %%s is %%s', b.address, b.state)
+                    ELSE b.held END) AS why
+    FROM mailbox AS b
+    JOIN client AS c ON c.id = b.client_id
+    JOIN domain AS d ON d.name = b.domain
+    JOIN egress AS e ON e.id = b.egress_id
+    WHERE b.client_id = %(client_id)s
+      AND (%(addresses)s::text[] = '{}' OR b.address = ANY(%(addresses)s))
+) AS each
+WHERE why <> ''
+ORDER BY address
+LIMIT %(limit)s
+
+-- count_mailboxes --
+-- How many mailboxes a client has.
+SELECT count(*) AS mailboxes FROM mailbox WHERE client_id = %(client_id)s
 
 -- explain --
 -- Writes why messages wait. The arrays run in parallel.
@@ -123,13 +203,11 @@ FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason)
 WHERE m.id = t.id AND m.state = 'accepted' AND m.reason <> t.reason
 
 -- overdue --
--- Messages planned for a day that is over and that no node has: locked, to be planned anew. What
--- was tried already and came back goes on at the charge of the day of its first try, as it would
--- have in Postfix's queue.
+-- Messages planned for an hour that is over, that no node has and that were never attempted; locked.
 SELECT id
 FROM message
-WHERE state = 'scheduled' AND charged_day < %(day)s AND attempts = 0
-ORDER BY charged_day, id
+WHERE state = 'scheduled' AND charged_hour < %(hour)s AND attempts = 0
+ORDER BY charged_hour, id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
 
@@ -138,3 +216,14 @@ FOR UPDATE SKIP LOCKED
 UPDATE message
 SET state = 'accepted', egress_id = NULL, reason = %(reason)s
 WHERE id = ANY(%(ids)s) AND state = 'scheduled'
+
+-- draw_slots --
+-- The slots of all mailboxes are drawn anew, counted from the last one each used.
+UPDATE mailbox SET due_at = '-infinity' WHERE due_at <> '-infinity'
+
+-- receivers_limits --
+-- How much receivers let these egresses and domains send them an hour, and whom they do not let.
+SELECT scope, provider, subject, floor(per_hour)::integer AS per_hour
+FROM rate_limit
+WHERE (scope = 'provider-egress' AND subject = ANY(%(egress_ids)s))
+   OR (scope = 'provider-domain' AND subject = ANY(%(domains)s))

@@ -1,131 +1,225 @@
-"""The planner's pure core: allowances and the choice of mailboxes."""
+"""Slots pull messages: turns, providers, times, and what is held; and what a round says of it."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from controller.planner.allowance import Allowances, Caps, Mailbox
-from controller.planner.choice import Waiting, choose
+from controller.planner.boxes import Box, Queues, Slot, Waiting
+from controller.planner.budgets import Budgets
+from controller.planner.calendar import HOUR
+from controller.planner.choice import Choice, Moment, choose
 from controller.planner.client_round import Round
-from controller.planner.cycle import moment_at, sentence
+from controller.planner.cycle import sentence
+from controller.planner.limits import Account, Caps, Limit, Sender
+from controller.planner.slots import Pace
+from controller.planner.windows import Week
+from inventory.pacing import week_window
+from inventory.schema import Limits
 
-# Hypothesis wants the limits without a zone.
-FIRST = datetime(2026, 1, 1)  # noqa: DTZ001
-NAMES = [f"m{n}@d.test" for n in range(6)]
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+TODAY = NOON.date()
+MOMENT = Moment(NOON, NOON + timedelta(minutes=5))
+ALWAYS = Week(ZoneInfo("UTC"))
+AT_ONCE = Pace(spread=False, min_gap=timedelta(0), jitter=0)
+WIDE = Limits(mailbox_per_hour=1000, egress_per_hour=1000, provider_egress_per_hour=1000)
 
-mailboxes = st.lists(
-    st.builds(
-        Mailbox,
-        address=st.sampled_from(NAMES),
-        display_name=st.just("N"),
-        egress_id=st.sampled_from(["e1", "e2", "e3"]),
-        stopped=st.sampled_from(["", "", "", "suspended"]),
-        used=st.integers(0, 6),
-        egress_used=st.just(0),
-    ),
+
+def box(
+    name: str, egress: str = "e1", domain: str = "d.test", week: Week = ALWAYS, **slot: object
+) -> Box:
+    sender = Sender(f"{name}@{domain}", egress, domain, "acme")
+    return Box(sender, name.title(), week, seed=7, slot=Slot(**slot))  # type: ignore[arg-type]
+
+
+def mail(
+    count: int, mailbox: str | None = None, to: str = "google", **more: object
+) -> list[Waiting]:
+    return [
+        Waiting(f"{mailbox or ''}{to}{n:04}", mailbox, to, NOON - HOUR, **more)  # type: ignore[arg-type]
+        for n in range(count)
+    ]
+
+
+def pull(
+    boxes: Iterable[Box],
+    messages: Iterable[Waiting],
+    limits: Limits = WIDE,
+    used: dict[Account, int] | None = None,
+    special: dict[tuple[Limit, str], int] | None = None,
+    pace: Pace = AT_ONCE,
+    most: int = 500,
+    moment: Moment = MOMENT,
+) -> Choice:
+    budgets = Budgets(Caps.of(limits, special), used or {})
+    return choose(boxes, Queues(messages), budgets, moment, pace, most)
+
+
+def per_mailbox(choice: Choice) -> dict[str, int]:
+    return dict(Counter(a.sender.mailbox[0] for a in choice.assignments))
+
+
+def test_mailboxes_take_turns() -> None:
+    choice = pull([box("a"), box("b", "e2"), box("c", "e3")], mail(7))
+    assert "".join(a.sender.mailbox[0] for a in choice.assignments) == "abcabca"
+
+
+def test_turns_carry_on_where_the_ledger_says_they_were() -> None:
+    used = {Account(Limit.MAILBOX_DAY, "a@d.test", TODAY): 1}
+    choice = pull([box("a"), box("b")], mail(3), used=used)
+    assert "".join(a.sender.mailbox[0] for a in choice.assignments) == "bab"
+
+
+def test_who_may_send_more_is_chosen_more_often() -> None:
+    special = {(Limit.MAILBOX_DAY, "a@d.test"): 40, (Limit.MAILBOX_DAY, "b@d.test"): 10}
+    choice = pull([box("a"), box("b")], mail(10), special=special)
+    assert per_mailbox(choice) == {"a": 8, "b": 2}
+
+
+def test_a_message_that_names_its_mailbox_gets_that_one() -> None:
+    choice = pull([box("a"), box("b")], [*mail(3, "b@d.test"), *mail(1)])
+    assert per_mailbox(choice) == {"a": 1, "b": 3}
+
+
+def test_a_provider_without_a_budget_does_not_stop_mail_to_others() -> None:
+    limits = WIDE.model_copy(update={"provider_egress_per_hour": 2})
+    messages = [*mail(50, to="google"), *mail(1, to="yahoo"), *mail(9, "a@d.test", to="microsoft")]
+    choice = pull([box("a"), box("b")], messages, limits)
+    providers = Counter(a.message.provider for a in choice.assignments)
+    assert providers == {"google": 2, "yahoo": 1, "microsoft": 2}
+
+
+def test_the_lowest_limit_wins_and_the_mailbox_says_which() -> None:
+    for name, words in (
+        ("mailbox_per_hour", "cap: mailbox a@d.test has used its 3 messages of the hour"),
+        ("mailbox_per_day", "cap: mailbox a@d.test has used its 3 messages of the day"),
+        ("egress_per_hour", "cap: egress e1 has used its 3 messages of the hour"),
+        ("egress_per_day", "cap: egress e1 has used its 3 messages of the day"),
+        ("domain_per_day", "cap: domain d.test has used its 3 messages of the day"),
+        ("domain_provider_per_day",
+         "cap: domain d.test has used its 3 messages of the day to google"),
+        ("provider_egress_per_hour",
+         "cap: egress e1 has used its 3 messages of the hour to google"),
+        ("client_per_day", "cap: client acme has used its 3 messages of the day"),
+    ):  # fmt: skip
+        choice = pull([box("a")], mail(9), WIDE.model_copy(update={name: 3}))
+        slot = choice.slots["a@d.test"]
+        assert len(choice.assignments) == 3, name
+        assert slot.held == words
+        assert slot.held_since == NOON
+        ends = NOON + HOUR if "hour" in name else NOON + timedelta(hours=12)
+        assert slot.held_until == ends, name
+        assert MOMENT.until < (slot.due_at or NOON) <= ends
+
+
+def test_an_hour_that_begins_within_the_horizon_is_used() -> None:
+    moment = Moment(NOON + timedelta(minutes=58), NOON + timedelta(minutes=63))
+    limits = WIDE.model_copy(update={"mailbox_per_hour": 2})
+    choice = pull([box("a")], mail(9), limits, moment=moment)
+    assert [a.hour.hour for a in choice.assignments] == [12, 12, 13, 13]
+    assert [a.at.minute for a in choice.assignments] == [58, 58, 0, 0]
+
+
+def test_what_was_attempted_before_goes_without_a_charge_and_in_spite_of_a_spent_cap() -> None:
+    choice = pull([box("a")], mail(1, "a@d.test", charged=True), Limits(mailbox_per_day=0))
+    assert [a.accounts() for a in choice.assignments] == [()]
+
+
+def test_a_mailbox_waits_for_its_window_and_its_slot() -> None:
+    evening = Week(ZoneInfo("UTC"), (week_window("daily 18:00-20:00"),))
+    later = NOON + HOUR
+    choice = pull([box("a", week=evening), box("b", due_at=later)], mail(2))
+    assert choice.assignments == ()
+    assert choice.slots["a@d.test"].due_at == NOON.replace(hour=18)
+    assert choice.slots["b@d.test"].due_at == later
+
+
+def test_a_message_whose_time_comes_within_the_horizon_goes_then() -> None:
+    soon = NOON + timedelta(minutes=3)
+    choice = pull([box("a")], [Waiting("m", None, "google", soon)])
+    assert [a.at for a in choice.assignments] == [soon]
+
+
+def test_after_a_message_the_slot_lies_in_what_is_left_of_the_day() -> None:
+    pace = Pace(spread=True, min_gap=timedelta(minutes=2), jitter=0)
+    choice = pull([box("a")], mail(9), pace=pace)
+    # 12 hours are left for 49 messages.
+    assert choice.slots["a@d.test"].due_at == NOON + timedelta(hours=12) / 50
+
+
+def test_a_slot_that_is_to_be_drawn_counts_from_the_last_one() -> None:
+    pace = Pace(spread=True, min_gap=timedelta(minutes=2), jitter=0)
+    used = {Account(Limit.MAILBOX_DAY, "a@d.test", TODAY): 10}
+    choice = pull([box("a", slot_at=NOON)], mail(1), used=used, pace=pace)
+    assert choice.assignments == ()
+    assert choice.slots["a@d.test"].due_at == NOON + timedelta(hours=12) / 41
+
+
+NAMES = [f"{letter}@d.test" for letter in "abcdef"]
+some_boxes = st.lists(
+    st.builds(box, st.sampled_from("abcdef"), st.sampled_from(["e1", "e2", "e3"])),
     max_size=6,
-    unique_by=lambda m: m.address,
+    unique_by=lambda b: b.address,
 )
-caps = st.builds(Caps, st.integers(0, 5), st.integers(0, 9))
-names = st.none() | st.sampled_from([*NAMES, "gone@d.test"])
+some_limits = st.builds(
+    Limits,
+    mailbox_per_hour=st.integers(0, 5),
+    mailbox_per_day=st.integers(0, 5),
+    egress_per_hour=st.integers(0, 9),
+    egress_per_day=st.integers(0, 9),
+    domain_per_day=st.integers(0, 20),
+    domain_provider_per_day=st.integers(0, 12),
+    provider_egress_per_hour=st.integers(0, 6),
+    client_per_day=st.none() | st.integers(0, 20),
+)
+some_messages = st.lists(
+    st.tuples(st.none() | st.sampled_from([*NAMES, "gone@d.test"]),
+              st.sampled_from(["google", "yahoo"])),
+    max_size=60,
+).map(lambda a: [Waiting(f"{n:04}", m, p, NOON - HOUR) for n, (m, p) in enumerate(a)])  # fmt: skip
 
 
-def messages(wanted: list[str | None]) -> list[Waiting]:
-    return [Waiting(f"{n:04}", mailbox) for n, mailbox in enumerate(wanted)]
-
-
-@given(mailboxes, caps, st.lists(names, max_size=60), st.sampled_from(["", *NAMES]))
-def test_no_cap_is_passed_and_nothing_is_lost(
-    known: list[Mailbox], cap: Caps, wanted: list[str | None], cursor: str
+@settings(deadline=None)
+@given(some_boxes, some_limits, some_messages)
+def test_no_cap_is_passed_and_each_message_goes_once_where_it_may(
+    boxes: list[Box], limits: Limits, waiting: list[Waiting]
 ) -> None:
-    waiting = messages(wanted)
-    by_address = {m.address: m for m in known}
-    choice = choose(waiting, Allowances.of(known, cap), cursor)
-    per_mailbox = Counter(a.mailbox for a in choice.assignments)
-    per_egress = Counter(a.egress_id for a in choice.assignments)
-    for address, count in per_mailbox.items():
-        assert by_address[address].used + count <= cap.mailbox
-        assert not by_address[address].stopped
-    assert all(count <= cap.egress for count in per_egress.values())
-    named = {m.id: m.mailbox for m in waiting}
-    for assignment in choice.assignments:
-        asked = named[assignment.message_id]
-        assert asked in (None, assignment.mailbox)
-        assert assignment.chosen == (asked is None)
-        assert assignment.egress_id == by_address[assignment.mailbox].egress_id
-    told = [a.message_id for a in choice.assignments] + [w.id for w in choice.left_over]
-    assert sorted(told) == [w.id for w in waiting]
+    choice = pull(boxes, waiting, limits)
+    caps = Caps.of(limits)
+    charged = Counter(account for a in choice.assignments for account in a.accounts())
+    assert all(count <= caps.cap(account) for account, count in charged.items())
+    ids = [a.message.id for a in choice.assignments]
+    assert len(ids) == len(set(ids))
+    known = {b.address for b in boxes}
+    for each in choice.assignments:
+        assert each.sender.mailbox in known
+        assert each.message.mailbox in (None, each.sender.mailbox)
 
 
-@given(mailboxes, caps, st.lists(names, max_size=60), st.sampled_from(["", *NAMES]))
-def test_whatever_waits_has_a_reason_and_whatever_has_room_goes(
-    known: list[Mailbox], cap: Caps, wanted: list[str | None], cursor: str
+@settings(deadline=None)
+@given(some_boxes, some_limits, some_messages)
+def test_what_has_room_goes_and_what_has_none_is_held(
+    boxes: list[Box], limits: Limits, waiting: list[Waiting]
 ) -> None:
-    allowances = Allowances.of(known, cap)
-    choice = choose(messages(wanted), allowances, cursor)
-    for message in choice.left_over:
-        if message.mailbox is None:
-            assert allowances.total() == 0
-            assert allowances.why_none()
-        else:
-            assert allowances.left(message.mailbox) == 0
-            assert allowances.why_not(message.mailbox)
-
-
-@given(mailboxes, caps)
-def test_the_total_is_what_can_really_be_assigned(known: list[Mailbox], cap: Caps) -> None:
-    total = Allowances.of(known, cap).total()
-    choice = choose(messages([None] * 60), Allowances.of(known, cap), "")
-    assert len(choice.assignments) == total
-
-
-def box(address: str, egress_id: str = "e1", used: int = 0, stopped: str = "") -> Mailbox:
-    return Mailbox(address, "N", egress_id, stopped, used, 0)
-
-
-def test_mailboxes_take_turns_and_the_cursor_carries_on() -> None:
-    known = [box("a@d.test"), box("b@d.test", "e2"), box("c@d.test", "e3")]
-    caps = Caps(50, 500)
-    first = choose(messages([None] * 4), Allowances.of(known, caps), "")
-    assert [a.mailbox[0] for a in first.assignments] == ["a", "b", "c", "a"]
-    second = choose(messages([None] * 2), Allowances.of(known, caps), first.cursor)
-    assert [a.mailbox[0] for a in second.assignments] == ["b", "c"]
-
-
-def test_a_cursor_at_a_mailbox_that_is_gone_goes_on_behind_it() -> None:
-    known = [box("a@d.test"), box("c@d.test")]
-    choice = choose(messages([None]), Allowances.of(known, Caps(50, 500)), "b@d.test")
-    assert choice.assignments[0].mailbox == "c@d.test"
-
-
-def test_reasons_name_the_cap_that_binds() -> None:
-    known = [box("a@d.test", used=50), box("b@d.test", "e2"), box("c@d.test", stopped="x is off")]
-    allowances = Allowances.of(known, Caps(50, 0))
-    assert "mailbox a@d.test has used its 50" in allowances.why_not("a@d.test")
-    assert "egress e2 has used its 0" in allowances.why_not("b@d.test")
-    assert allowances.why_not("c@d.test") == "x is off"
-    assert "no longer in the inventory" in allowances.why_not("gone@d.test")
-    assert allowances.why_none() == (
-        "cap: none of 3 mailboxes may send: 1 have used their 50 of the day, "
-        "1 are on an egress that used its 0, 1 are stopped (x is off)"
-    )
-
-
-@given(st.datetimes(timezones=st.just(UTC), min_value=FIRST, max_value=FIRST.replace(year=2030)))
-def test_what_is_due_lies_in_the_day_that_is_charged(now: datetime) -> None:
-    moment = moment_at(now, timedelta(minutes=5))
-    assert now <= moment.due
-    assert moment.due.date() == moment.day == now.date()
+    choice = pull(boxes, waiting, limits)
+    gone = {a.message.id for a in choice.assignments}
+    for message in waiting:
+        if message.id in gone:
+            continue
+        for each in boxes:
+            if message.mailbox in (None, each.address):
+                assert choice.slots[each.address].held.startswith("cap: ")
 
 
 def test_the_sentence_says_what_was_done_and_why_not_more() -> None:
     rounds = {"acme": Round(5), "bolt": Round(0, why="cap: e"), "cork": Round(0, "", False, True)}
     assert sentence(rounds, 2) == (
-        "took 2 back that were planned for a day that is over; assigned 5 messages (acme 5); "
+        "took 2 back that were planned for an hour that is over; assigned 5 messages (acme 5); "
         "left cork to another planner; bolt waits: cap: e"
     )
     assert sentence({}, 0) == "nothing to assign: no message is due"

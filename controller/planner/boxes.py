@@ -1,0 +1,81 @@
+"""What the planner knows of a mailbox, of its slot, and of the messages that wait. Plain data."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from controller.planner.limits import Sender
+from controller.planner.windows import Week
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The state of a mailbox's slot, as stored.
+
+    due_at: when it is to be looked at; None: the slot is to be drawn. slot_at: the last one used.
+    held: what kept it from using a due slot, in words; `held_until`: when that ends by itself.
+    """
+
+    due_at: datetime | None = None
+    slot_at: datetime | None = None
+    held: str = ""
+    held_since: datetime | None = None
+    held_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A mailbox that nothing stops. `seed`: drawn once, for its jitter."""
+
+    sender: Sender
+    display_name: str
+    week: Week
+    seed: int = 0
+    slot: Slot = Slot()
+
+    @property
+    def address(self) -> str:
+        return self.sender.mailbox
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message that waits. `mailbox` None: the planner chooses.
+
+    `charged`: it was attempted before and came back, so the ledger has it already.
+    """
+
+    id: str
+    mailbox: str | None
+    provider: str
+    not_before: datetime
+    charged: bool = False
+
+
+class Queues:
+    """Waiting messages by mailbox (None: of any) and provider, each queue in its order."""
+
+    def __init__(self, messages: Iterable[Waiting]) -> None:
+        self._queues: dict[str | None, dict[str, deque[Waiting]]] = defaultdict(dict)
+        for message in sorted(messages, key=lambda m: (m.not_before, m.id)):
+            queue = self._queues[message.mailbox].setdefault(message.provider, deque())
+            queue.append(message)
+
+    def heads(self, mailbox: str) -> list[Waiting]:
+        """The first message of each queue that this mailbox may take from, the oldest first."""
+        heads = [
+            queue[0]
+            for owner in (mailbox, None)
+            if owner in self._queues
+            for queue in self._queues[owner].values()
+            if queue
+        ]
+        heads.sort(key=lambda m: (m.not_before, m.id))
+        return heads
+
+    def remove(self, message: Waiting) -> None:
+        """Takes the head of a queue away."""
+        self._queues[message.mailbox][message.provider].popleft()

@@ -1,0 +1,129 @@
+"""The limits on sending, and which of them a message counts toward. Pure.
+
+All hold at once and the lowest wins. A limit is kept in accounts of the ledger: one for each
+subject and each day or hour. A new limit (of a campaign, say) is a name here, its accounts below,
+and its cap in `Caps`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from inventory.schema import Limits
+
+
+class Limit(StrEnum):
+    """Names as `postfleet why` shows them."""
+
+    MAILBOX_HOUR = "mailbox hour"
+    MAILBOX_DAY = "mailbox day"
+    EGRESS_HOUR = "egress hour"
+    EGRESS_DAY = "egress day"
+    DOMAIN_DAY = "domain day"
+    DOMAIN_PROVIDER_DAY = "domain provider day"
+    DOMAIN_PROVIDER_HOUR = "domain provider hour"
+    PROVIDER_EGRESS_HOUR = "provider egress hour"
+    CLIENT_DAY = "client day"
+
+
+SCOPES: Mapping[Limit, str] = {
+    Limit.MAILBOX_HOUR: "mailbox",
+    Limit.MAILBOX_DAY: "mailbox",
+    Limit.EGRESS_HOUR: "egress",
+    Limit.EGRESS_DAY: "egress",
+    Limit.DOMAIN_DAY: "domain",
+    Limit.DOMAIN_PROVIDER_DAY: "domain-provider",
+    Limit.DOMAIN_PROVIDER_HOUR: "domain-provider",
+    Limit.PROVIDER_EGRESS_HOUR: "provider-egress",
+    Limit.CLIENT_DAY: "client",
+}
+"""The scope of a limit's accounts in the ledger."""
+
+OF_PROVIDER = frozenset(limit for limit in Limit if "provider" in limit)
+"""Those that stop mail to one provider only."""
+UNLIMITED = 2**31 - 1
+
+
+class Account(NamedTuple):
+    """A line of the ledger. `bucket`: a local day, or the beginning of an hour."""
+
+    limit: Limit
+    subject: str
+    bucket: date | datetime
+
+    @property
+    def is_hour(self) -> bool:
+        return isinstance(self.bucket, datetime)
+
+
+class Sender(NamedTuple):
+    """Who sends: whatever limits are about, but the provider."""
+
+    mailbox: str
+    egress_id: str
+    domain: str
+    client_id: str
+
+
+def accounts_of_sender(sender: Sender, day: date, hour: datetime) -> tuple[Account, ...]:
+    """What every message of a mailbox counts toward."""
+    return (
+        Account(Limit.MAILBOX_HOUR, sender.mailbox, hour),
+        Account(Limit.MAILBOX_DAY, sender.mailbox, day),
+        Account(Limit.EGRESS_HOUR, sender.egress_id, hour),
+        Account(Limit.EGRESS_DAY, sender.egress_id, day),
+        Account(Limit.DOMAIN_DAY, sender.domain, day),
+        Account(Limit.CLIENT_DAY, sender.client_id, day),
+    )
+
+
+def accounts_toward(
+    sender: Sender, provider: str, day: date, hour: datetime
+) -> tuple[Account, ...]:
+    """What a message to this provider counts toward besides."""
+    return (
+        Account(Limit.PROVIDER_EGRESS_HOUR, f"{provider}/{sender.egress_id}", hour),
+        Account(Limit.DOMAIN_PROVIDER_HOUR, f"{sender.domain}/{provider}", hour),
+        Account(Limit.DOMAIN_PROVIDER_DAY, f"{sender.domain}/{provider}", day),
+    )
+
+
+@dataclass(frozen=True)
+class Caps:
+    """How many messages each limit admits. `special`: of one subject, where it differs."""
+
+    usual: Mapping[Limit, int]
+    special: Mapping[tuple[Limit, str], int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, limits: Limits, special: Mapping[tuple[Limit, str], int] | None = None) -> Caps:
+        """Those of an inventory."""
+        return cls(
+            {
+                Limit.MAILBOX_HOUR: limits.mailbox_per_hour,
+                Limit.MAILBOX_DAY: limits.mailbox_per_day,
+                Limit.EGRESS_HOUR: limits.egress_per_hour,
+                Limit.EGRESS_DAY: limits.egress_per_day,
+                Limit.DOMAIN_DAY: limits.domain_per_day,
+                Limit.DOMAIN_PROVIDER_DAY: limits.domain_provider_per_day,
+                # Only where a receiver wants it slower.
+                Limit.DOMAIN_PROVIDER_HOUR: UNLIMITED,
+                Limit.PROVIDER_EGRESS_HOUR: limits.provider_egress_per_hour,
+                Limit.CLIENT_DAY: UNLIMITED
+                if limits.client_per_day is None
+                else limits.client_per_day,
+            },
+            special or {},
+        )
+
+    def cap(self, account: Account) -> int:
+        """What an account admits in all."""
+        if self.special:
+            own = self.special.get((account.limit, account.subject))
+            if own is not None:
+                return own
+        return self.usual[account.limit]

@@ -1,0 +1,42 @@
+"""What the planner takes from the fleet's settings, as the inventory gave them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from controller.planner.slots import Pace
+from controller.planner.windows import Week
+from inventory.pacing import Pacing, week_window
+from inventory.schema import Fleet, Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """`horizon`: so long before its time a slot is filled."""
+
+    limits: Limits
+    pace: Pace
+    horizon: timedelta
+
+
+def settings_of(value: Mapping[str, Any] | None) -> Settings:
+    """From the value of table setting; what is missing is as in an inventory that leaves it out."""
+    given = value or {}
+    pacing = Pacing.model_validate(given.get("pacing", {}))
+    horizon_s = given.get("dispatch_horizon_s", Fleet.model_fields["dispatch_horizon_s"].default)
+    return Settings(
+        Limits.model_validate(given.get("limits", {})),
+        Pace(pacing.spread, timedelta(seconds=pacing.min_gap_s), pacing.jitter_percent / 100),
+        timedelta(seconds=horizon_s),
+    )
+
+
+@lru_cache(maxsize=4096)
+def week_of(zone: str, windows: tuple[str, ...]) -> Week:
+    """A mailbox's clock and windows, from how they are stored."""
+    return Week(ZoneInfo(zone), tuple(week_window(window) for window in windows))
