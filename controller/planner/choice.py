@@ -77,13 +77,19 @@ def accounts_in(
     hours = [hour_of(moment.now)]
     while hours[-1] + HOUR <= moment.until:
         hours.append(hours[-1] + HOUR)
+    seen: set[tuple[str, str, date]] = set()
     for box in boxes:
-        first, last = box.week.day_of(moment.now), box.week.day_of(moment.until)
-        for hour in hours:
-            for day in {first.date, last.date}:
-                yield from accounts_of_sender(box.sender, day, hour)
+        sender = box.sender
+        for day in {box.week.day_of(each).date for each in (moment.now, moment.until)}:
+            for hour in hours:
+                yield from accounts_of_sender(sender, day, hour)
+            # Many mailboxes share an egress and a domain.
+            if (sender.egress_id, sender.domain, day) in seen:
+                continue
+            seen.add((sender.egress_id, sender.domain, day))
+            for hour in hours:
                 for provider in providers:
-                    yield from accounts_toward(box.sender, provider, day, hour)
+                    yield from accounts_toward(sender, provider, day, hour)
 
 
 def choose(

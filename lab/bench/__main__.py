@@ -20,9 +20,10 @@ from lab.bench.rows_fleet import fleet_rows
 from lab.bench.rows_intake import submission
 from lab.bench.rows_mail import MailRows
 from lab.bench.rows_placement import placement_rows
+from lab.bench.rows_planner import planner_rows
 from lab.errors import LabError
 
-GROUPS = ("placement", "throughput", "latency", "fleet", "submission", "memory")
+GROUPS = ("placement", "planner", "throughput", "latency", "fleet", "submission", "memory")
 
 
 def main() -> int:
@@ -56,6 +57,8 @@ def measure(groups: list[str], rounds: int, say: Callable[[str], None]) -> list[
     results: list[Result] = []
     if "placement" in groups:
         results += placement_rows(say)
+    if "planner" in groups:
+        results += planner_rows(rounds, say)
     if {"throughput", "latency", "memory", "submission"} & set(groups):
         with Ground() as ground:
             results += _on_ground(ground, groups, rounds, say)
