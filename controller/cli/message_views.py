@@ -29,6 +29,14 @@ def print_messages(messages: Iterable[Any]) -> None:
     )  # fmt: skip
 
 
+def print_resolved(reply: Any, dry_run: bool) -> None:
+    """What an operator's word made of a message."""
+    words = f"{reply.message.id} is {reply.message.state}: {reply.message.reason}"
+    if reply.awaited_node_id:
+        words += f"; node {reply.awaited_node_id} is to delete its queue file"
+    print(f"would change: {words}" if dry_run else words)
+
+
 def print_message(detail: Any) -> None:
     """One message with its history."""
     row = detail.message

@@ -11,7 +11,7 @@ from postfleet.v1 import fleet_pb2
 from controller.fleet.errors import BadRequestError, NotFoundError
 from controller.fleet.pages import clean, page, page_size
 from controller.message_life import State
-from controller.store import Store, queries
+from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("fleet")
 _MOST_IDS = 10_000
@@ -19,7 +19,9 @@ _MOST_IDS = 10_000
 _KINDS = ("client", "domain", "egress", "fleet", "mailbox", "message", "node", "suppression")
 
 
-async def messages(store: Store, request: fleet_pb2.ListMessagesRequest) -> fleet_pb2.MessageList:
+async def messages(
+    store: Store | Transaction, request: fleet_pb2.ListMessagesRequest
+) -> fleet_pb2.MessageList:
     """Messages by time of acceptance."""
     size = page_size(request.page_size)
     if request.state and request.state not in set(State):

@@ -16,7 +16,7 @@ import structlog
 from grpc import aio
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
-from controller.fleet import fencing, history, lists, orders, shard_orders
+from controller.fleet import fencing, history, lists, orders, resolve, shard_orders
 from controller.fleet.answering import answering
 from controller.fleet.apply import apply_inventory, plan_inventory
 from controller.fleet.egress_move import move_egress
@@ -182,6 +182,12 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.DecommissionNodeRequest, context: Context
     ) -> fleet_pb2.Node:
         return await orders.decommission(self._store, request, _actor(context))
+
+    @answering
+    async def ResolveMessage(
+        self, request: fleet_pb2.ResolveMessageRequest, context: Context
+    ) -> fleet_pb2.ResolveMessageReply:
+        return await resolve.resolve(self._store, request, _actor(context))
 
     @answering
     async def SetSuspension(

@@ -13,6 +13,7 @@ import uuid
 from postfleet.v1 import node_pb2
 
 from controller.audit import Pace, write_audit
+from controller.events.discards import disk_gone
 from controller.keys.identity import Identity
 from controller.sessions.errors import SessionRefused
 from controller.sessions.session import NodeSession
@@ -110,6 +111,7 @@ async def _disk_is_new(tx: Transaction, hello: node_pb2.Hello, old_spool_id: str
         reason=f"{told}; it was not due yet, so it was never handed over there",
     )
     lost = await tx.fetch_all(_DISPATCH["lose_spool"], node_id=hello.node_id, told=told)
+    await disk_gone(tx, hello.node_id)
     await write_audit(
         tx,
         actor="controller/sessions",

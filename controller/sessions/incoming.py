@@ -7,6 +7,7 @@ from postfleet.v1 import node_pb2
 from controller.desired.current import CurrentFleet
 from controller.events.reports import record_events
 from controller.sessions import metrics
+from controller.sessions.discards import record_discards
 from controller.sessions.dispatch_answers import record_dispatch_result
 from controller.sessions.errors import SessionBroken
 from controller.sessions.heartbeats import answer_heartbeat
@@ -40,6 +41,8 @@ async def take(
             await record_spec_result(store, session, message.spec_result)
         case "release_result":
             await record_release(store, session, message.release_result)
+        case "discard_result":
+            await record_discards(store, session, message.discard_result)
         case "hello":
             raise SessionBroken("Hello stands at the beginning of a session only")
         case _:

@@ -16,6 +16,7 @@ from postfleet.v1 import node_pb2
 
 from controller.keys.errors import KeysError
 from controller.keys.sealing import Sealer
+from controller.sessions.discards import ask_discards
 from controller.sessions.errors import SessionRefused, SessionSuperseded
 from controller.sessions.heartbeats import grant_more, take_all_away
 from controller.sessions.registry import Registry
@@ -25,6 +26,7 @@ from controller.sessions.spec_delivery import is_spec_due, send_spec
 from controller.store import Row, Store, queries
 
 _SQL = queries.load("sessions")
+_RESOLUTIONS = queries.load("resolutions")
 _log = structlog.get_logger(__name__)
 _SCOPES = {
     "mailbox": node_pb2.SUSPENSION_SCOPE_MAILBOX,
@@ -62,10 +64,12 @@ class Pusher:
         suspensions = await self._suspensions(node_ids)
         rows = await self._store.fetch_all(_SQL["watch"], node_ids=node_ids)
         by_node = {row["node_id"]: row for row in rows}
+        discards = await self._discards(node_ids)
         told = 0
         for session in sessions:
             told += self._tell_suspensions(session, suspensions[session.node_id])
             told += await self._tell_changes(session, by_node.get(session.node_id))
+            told += ask_discards(session, discards[session.node_id], time.monotonic())
         return told
 
     async def _suspensions(self, node_ids: list[str]) -> dict[str, node_pb2.Suspensions]:
@@ -77,6 +81,12 @@ class Pusher:
             if row["until"] is not None:
                 item.until.FromDatetime(row["until"])
         return lists
+
+    async def _discards(self, node_ids: list[str]) -> dict[str, list[Row]]:
+        by_node: dict[str, list[Row]] = defaultdict(list)
+        for row in await self._store.fetch_all(_RESOLUTIONS["wanted"], node_ids=node_ids):
+            by_node[row["node_id"]].append(row)
+        return by_node
 
     def _tell_suspensions(self, session: NodeSession, wanted: node_pb2.Suspensions) -> bool:
         octets = wanted.SerializeToString(deterministic=True)

@@ -58,6 +58,8 @@ class NodeSession:
     suspensions_sent: bytes | None = None
     # Egresses asked back: egress -> (epoch, monotonic seconds of asking).
     releases_asked: dict[str, tuple[int, float]] = field(default_factory=dict)
+    # Queue files asked to be deleted: (message, queue id) -> monotonic seconds of asking.
+    discards_asked: dict[tuple[str, str], float] = field(default_factory=dict)
     _ended: asyncio.Future[SessionError] | None = None
 
     @property

@@ -56,6 +56,14 @@ CREATE TABLE public.client (
     CONSTRAINT client_priority_check CHECK (((priority >= 0) AND (priority <= 100)))
 );
 
+CREATE TABLE public.discard (
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    node_id text NOT NULL,
+    queue_id text NOT NULL,
+    resend boolean NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.dkim_key (
     domain text NOT NULL,
     selector text NOT NULL,
@@ -395,6 +403,9 @@ ALTER TABLE ONLY public.breaker
 ALTER TABLE ONLY public.client
     ADD CONSTRAINT client_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.discard
+    ADD CONSTRAINT discard_pkey PRIMARY KEY (message_id);
+
 ALTER TABLE ONLY public.dkim_key
     ADD CONSTRAINT dkim_key_pkey PRIMARY KEY (domain, selector);
 
@@ -480,6 +491,8 @@ CREATE INDEX assignment_by_node ON public.assignment USING btree (node_id);
 
 CREATE INDEX audit_by_subject ON public.audit USING btree (subject, id);
 
+CREATE INDEX discard_by_node ON public.discard USING btree (node_id);
+
 CREATE INDEX event_by_message ON public.event USING btree (message_id);
 
 CREATE INDEX ledger_by_day ON public.ledger USING btree (day);
@@ -517,6 +530,12 @@ ALTER TABLE ONLY public.assignment
 
 ALTER TABLE ONLY public.assignment
     ADD CONSTRAINT assignment_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id);
+
+ALTER TABLE ONLY public.discard
+    ADD CONSTRAINT discard_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.message(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.discard
+    ADD CONSTRAINT discard_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.dkim_key
     ADD CONSTRAINT dkim_key_domain_fkey FOREIGN KEY (domain) REFERENCES public.domain(name) ON DELETE CASCADE;

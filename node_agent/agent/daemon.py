@@ -27,6 +27,7 @@ from node_agent.agent.recall.recaller import Recaller
 from node_agent.agent.right import Right
 from node_agent.agent.session.caller import Caller
 from node_agent.agent.session.conversation import Desks
+from node_agent.agent.session.discard import DiscardDesk
 from node_agent.agent.session.dispatch import DispatchDesk
 from node_agent.agent.session.gateway_link import GatewayLink
 from node_agent.agent.session.release import ReleaseDesk
@@ -117,6 +118,7 @@ class Daemon:
             dispatch,
             self.release,
             self.recaller,
+            DiscardDesk(self.spool, self.holds),
             self.load,
         )
 

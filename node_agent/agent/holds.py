@@ -55,12 +55,16 @@ class Holds:
             if not self._wanted:
                 self._changed.clear()
 
-    async def discard(self, queue_ids: list[str]) -> None:
-        """Delete queue files, of which nothing may come any more; say so where that fails."""
+    async def discard(self, queue_ids: list[str]) -> bool:
+        """Delete queue files, of which nothing may come any more; return whether all are gone."""
         try:
             await queue_orders.order(local_pb2.QUEUE_ACTION_DELETE, queue_ids, self._socket)
         except QueueOrderError as error:
             _log.error("not-deleted", queue_ids=queue_ids, error=str(error))
+            return False
+        for queue_id in queue_ids:
+            self._wanted.pop(queue_id, None)
+        return True
 
     async def _hold(self, batch: dict[str, str]) -> bool:
         try:

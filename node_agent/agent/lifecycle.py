@@ -58,6 +58,8 @@ class FactKind(StrEnum):
     DELETED = "deleted"
     # Cancel, Release, or a term that ended
     TAKEN_BACK = "taken-back"
+    # an operator decided about it, and its queue file is deleted
+    DISCARDED = "discarded"
     # its queue file is on hold and no delivery is under way: it is to be deleted
     RECALL = "recall"
     # its queue file is gone; or: is neither gone nor on hold
@@ -147,6 +149,9 @@ def step(state: State, queue_id: str, fact: Fact) -> Step:
     if fact.kind is FactKind.UNCERTAIN and state is State.RECALLING and not fact.log_line:
         # Somebody missed its file. That it is gone, or not, is for the recall to see.
         return Step(state)
+    if fact.kind is FactKind.DISCARDED:
+        # Told by DiscardResult. What is returned is taken when it is dispatched again.
+        return Step(State.RETURNED if state is State.UNCERTAIN else state)
     return _attempted(state, queue_id, fact)
 
 

@@ -47,7 +47,7 @@ class QueueWatch:
         interval_s: float,
         configured: Callable[[], bool],
         reports: Path,
-        discard: Callable[[list[str]], Awaitable[None]],
+        discard: Callable[[list[str]], Awaitable[bool]],
         on_learned: Callable[[list[Learned]], Awaitable[None]],
     ) -> None:
         self._spool = spool

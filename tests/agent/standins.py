@@ -145,6 +145,7 @@ class Controller(node_pb2_grpc.NodeServiceServicer):
         self.stored: list[str] = []
         self.refused: dict[str, str] = {}
         self.spec_results: list[node_pb2.SpecResult] = []
+        self.discarded: list[list[str]] = []
         self.probes: list[node_pb2.ProbeReport] = []
         self.releases: list[node_pb2.ReleaseResult] = []
         self.heard: list[str] = []
@@ -233,6 +234,8 @@ class Controller(node_pb2_grpc.NodeServiceServicer):
                 self._take_result(message.dispatch_result)
             elif kind == "spec_result":
                 self.spec_results.append(message.spec_result)
+            elif kind == "discard_result":
+                self.discarded.append(list(message.discard_result.message_ids))
             elif kind == "probe_report":
                 self.probes.append(message.probe_report)
             elif kind == "release_result":

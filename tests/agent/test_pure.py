@@ -19,6 +19,7 @@ from node_agent.agent.lifecycle import State
 from node_agent.agent.queue_view import QueueView, read
 from node_agent.agent.queue_watch import vanished
 from node_agent.agent.right import Right
+from node_agent.agent.session.discard import plan as plan_discard
 from tests.agent.standins import SPEC, message_id
 
 S = 1_000_000_000
@@ -266,6 +267,20 @@ def test_what_the_guard_held_is_judged_by_what_is_known_of_its_message() -> None
     # Q4: the hand-over's own evidence comes first; Q5: nobody's here; Q6: released; Q7: gone
     assert judgement.open == {message_id(1): ("Q1", "why 1")}
     assert judgement.over == ["Q2"]
+
+
+def test_only_uncertain_messages_are_discarded_and_only_under_their_queue_id() -> None:
+    states = {
+        message_id(1): State.UNCERTAIN,
+        message_id(2): State.UNCERTAIN,
+        message_id(3): State.QUEUED,
+        message_id(4): State.SENT,
+        message_id(5): State.RETURNED,
+    }
+    asked = [node_pb2.HeldMessage(message_id=message_id(n), queue_id="Q") for n in range(1, 7)]
+    made = plan_discard(asked, states, {message_id(1): "Q", message_id(2): "Q2"})
+    assert made.delete == {message_id(1): "Q"}
+    assert made.done == [message_id(n) for n in (4, 5, 6)]
 
 
 def test_mail_without_a_place_is_told_from_mail_that_only_waits() -> None:

@@ -394,6 +394,25 @@ async def test_what_was_held_although_the_log_tells_its_end_is_removed(one_node:
     await one_node.until(lambda: box.queue() == [])
 
 
+async def test_a_discarded_message_leaves_the_queue_and_is_taken_again(one_node: Node) -> None:
+    control, box = one_node.controller, one_node.box
+    control.dispatch(dispatched(1, "drop-x@b.test"))
+    await one_node.until(lambda: control.kinds(1) == ["queued", "uncertain"])
+    await one_node.until(lambda: [q["queue_name"] for q in box.queue()] == ["hold"])
+    held = node_pb2.HeldMessage(
+        message_id=message_id(1), queue_id=control.event(1, "uncertain").queue_id
+    )
+    other = node_pb2.HeldMessage(message_id=message_id(1), queue_id="4jZVHb3Ds7znnQq")
+    control.say(node_pb2.ControllerMessage(discard=node_pb2.Discard(messages=[other])))
+    await one_node.until(lambda: len(control.discarded) == 1)
+    assert len(box.queue()) == 1
+    control.say(node_pb2.ControllerMessage(discard=node_pb2.Discard(messages=[held])))
+    await one_node.until(lambda: control.discarded[1:] == [[message_id(1)]])
+    assert box.queue() == []
+    control.dispatch(dispatched(1, "ok@b.test"))
+    await one_node.until(lambda: control.kinds(1)[-1:] == ["sent"])
+
+
 async def test_smtpd_and_postfix_may_die_during_the_hand_over(a_node: Node) -> None:
     control, box, dice = a_node.controller, a_node.box, random.Random(3)
     numbers = range(1, 301)

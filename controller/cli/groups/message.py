@@ -10,7 +10,7 @@ import typer
 
 from controller.cli.command import Session, add
 from controller.cli.completion import complete_client, complete_mailbox
-from controller.cli.options import DryRun, Limit, OfClient, OnNode
+from controller.cli.options import DryRun, Limit, OfClient, OnNode, Reason
 
 group = typer.Typer(help="Mail: submit it, look at it.", no_args_is_help=True)
 
@@ -180,6 +180,61 @@ def show(session: Session, message: MessageId) -> None:
         print_json(as_data(detail))
     else:
         print_message(detail)
+
+
+@add(
+    group,
+    "resolve",
+    examples=(
+        "postfleet message resolve 06fkq2l8m0000000000000000 --sent --reason 'she answered it'",
+        "postfleet message resolve 06fkq2l8m0000000000000000 --resend --dry-run",
+        "postfleet message resolve 06fkq2l8m0000000000000000 --cancel",
+    ),
+)
+def resolve(
+    session: Session,
+    message: MessageId,
+    sent: Annotated[bool, typer.Option("--sent", help="The recipient has it")] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Send it, maybe for the second time")
+    ] = False,
+    cancel: Annotated[bool, typer.Option("--cancel", help="Let it rest")] = False,
+    reason: Reason = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Decide about an uncertain message: one that may have been sent, and nobody can know.
+
+    Say one of --sent, --resend and --cancel. Its queue file on the node is deleted; only after that
+    it is sent again.
+    """
+    from postfleet.v1 import fleet_pb2
+
+    from controller.cli.connection import asking
+    from controller.cli.message_views import print_resolved
+    from controller.cli.output import as_data, print_json
+
+    said = {"SENT": sent, "RESEND": resend, "CANCEL": cancel}
+    request = fleet_pb2.ResolveMessageRequest(
+        id=message,
+        resolution=fleet_pb2.Resolution.Value(f"RESOLUTION_{_one_of(said)}"),
+        reason=reason,
+        dry_run=dry_run,
+    )
+    reply = asking(session, "ResolveMessage", request)
+    if session.json:
+        print_json(as_data(reply))
+    else:
+        print_resolved(reply, dry_run)
+
+
+def _one_of(said: dict[str, bool]) -> str:
+    from controller.cli.exits import Exit
+    from controller.cli.failure import Failure
+
+    words = [word for word, is_said in said.items() if is_said]
+    if len(words) != 1:
+        raise Failure(Exit.USAGE, "say exactly one of --sent, --resend and --cancel")
+    return words[0]
 
 
 @add(

@@ -17,6 +17,7 @@ from node_agent.agent import clock, lease, metrics, suspensions
 from node_agent.agent.handover.worker import HandOver
 from node_agent.agent.recall.recaller import Recaller
 from node_agent.agent.right import Right
+from node_agent.agent.session.discard import DiscardDesk
 from node_agent.agent.session.dispatch import DispatchDesk
 from node_agent.agent.session.gateway_link import GatewayLink
 from node_agent.agent.session.outgoing import Outgoing
@@ -45,6 +46,7 @@ class Desks:
     dispatch: DispatchDesk
     release: ReleaseDesk
     recaller: Recaller
+    discard: DiscardDesk
     load: Callable[[], node_pb2.NodeLoad]
 
 
@@ -58,7 +60,7 @@ class Conversation:
         self._interval_s: asyncio.Future[float] = asyncio.get_running_loop().create_future()
         self._seq = 0
         self._tasks = asyncio.TaskGroup()
-        # Releases and cancels under way.
+        # Releases, cancels and discards under way.
         self._beside: set[asyncio.Task[None]] = set()
         # A grant arrived: the session is a working one.
         self.granted = False
@@ -108,7 +110,7 @@ class Conversation:
                 self._desks.specs.offer(message.spec)
             elif kind == "event_ack":
                 await self._desks.outbox.acknowledged(message.event_ack)
-            elif kind in ("dispatch", "cancel", "release"):
+            elif kind in ("dispatch", "cancel", "release", "discard"):
                 await self._orders.put(message)
             else:
                 raise ValueError("it has no body this agent knows")
@@ -168,8 +170,17 @@ class Conversation:
                 await self._outgoing.say(node_pb2.NodeMessage(dispatch_result=result))
             elif kind == "cancel":
                 self._go_on_with(self._desks.release.cancel(message.cancel.message_ids))
+            elif kind == "discard":
+                self._go_on_with(self._discard(message.discard))
             else:
                 await self._begin_release(message.release)
+
+    async def _discard(self, discard: node_pb2.Discard) -> None:
+        result = await self._desks.discard.carry_out(discard)
+        # Evidence that came before is told before.
+        _, last_seq = await self._desks.spool.event_bounds()
+        await self._outgoing.events_sent(last_seq)
+        await self._outgoing.say(node_pb2.NodeMessage(discard_result=result))
 
     async def _begin_release(self, release: node_pb2.Release) -> None:
         why_not = await self._desks.release.begin(release)

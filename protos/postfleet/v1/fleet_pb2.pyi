@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,31 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _Resolution:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResolutionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Resolution.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESOLUTION_UNSPECIFIED: _Resolution.ValueType  # 0
+    RESOLUTION_SENT: _Resolution.ValueType  # 1
+    """The recipient has it."""
+    RESOLUTION_RESEND: _Resolution.ValueType  # 2
+    """The recipient does not have it, or may get it twice: send it once more."""
+    RESOLUTION_CANCEL: _Resolution.ValueType  # 3
+    """Whether or not the recipient has it: it is not sent again."""
+
+class Resolution(_Resolution, metaclass=_ResolutionEnumTypeWrapper): ...
+
+RESOLUTION_UNSPECIFIED: Resolution.ValueType  # 0
+RESOLUTION_SENT: Resolution.ValueType  # 1
+"""The recipient has it."""
+RESOLUTION_RESEND: Resolution.ValueType  # 2
+"""The recipient does not have it, or may get it twice: send it once more."""
+RESOLUTION_CANCEL: Resolution.ValueType  # 3
+"""Whether or not the recipient has it: it is not sent again."""
+Global___Resolution: _TypeAlias = Resolution  # noqa: Y015
 
 @_typing.final
 class InventoryRequest(_message.Message):
@@ -800,6 +826,62 @@ class MessageHistory(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___MessageHistory: _TypeAlias = MessageHistory  # noqa: Y015
+
+@_typing.final
+class ResolveMessageRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    RESOLUTION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DRY_RUN_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    resolution: Global___Resolution.ValueType
+    reason: _builtins.str
+    """The operator's words; go to the audit log."""
+    dry_run: _builtins.bool
+    """Answer the message as it would be; change nothing."""
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        resolution: Global___Resolution.ValueType = ...,
+        reason: _builtins.str = ...,
+        dry_run: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "id", b"id", "reason", b"reason", "resolution", b"resolution"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveMessageRequest: _TypeAlias = ResolveMessageRequest  # noqa: Y015
+
+@_typing.final
+class ResolveMessageReply(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    AWAITED_NODE_ID_FIELD_NUMBER: _builtins.int
+    awaited_node_id: _builtins.str
+    """The node that has to delete its queue file; a message is sent again only after that. Empty:
+    none has one.
+    """
+    @_builtins.property
+    def message(self) -> Global___Message: ...
+    def __init__(
+        self,
+        *,
+        message: Global___Message | None = ...,
+        awaited_node_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["awaited_node_id", b"awaited_node_id", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResolveMessageReply: _TypeAlias = ResolveMessageReply  # noqa: Y015
 
 @_typing.final
 class ListAuditRequest(_message.Message):

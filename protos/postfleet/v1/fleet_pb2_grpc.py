@@ -134,6 +134,11 @@ class FleetServiceStub:
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.DecommissionNodeRequest.SerializeToString,
                 response_deserializer=postfleet_dot_v1_dot_fleet__pb2.Node.FromString,
                 _registered_method=True)
+        self.ResolveMessage = channel.unary_unary(
+                '/postfleet.v1.FleetService/ResolveMessage',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.ResolveMessageRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.ResolveMessageReply.FromString,
+                _registered_method=True)
         self.SetSuspension = channel.unary_unary(
                 '/postfleet.v1.FleetService/SetSuspension',
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.SetSuspensionRequest.SerializeToString,
@@ -281,6 +286,13 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ResolveMessage(self, request, context):
+        """Ends what nobody can know about an uncertain message, by an operator's word.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def SetSuspension(self, request, context):
         """Missing associated documentation comment in .proto file."""
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -389,6 +401,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.DecommissionNode,
                     request_deserializer=postfleet_dot_v1_dot_fleet__pb2.DecommissionNodeRequest.FromString,
                     response_serializer=postfleet_dot_v1_dot_fleet__pb2.Node.SerializeToString,
+            ),
+            'ResolveMessage': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResolveMessage,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.ResolveMessageRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.ResolveMessageReply.SerializeToString,
             ),
             'SetSuspension': grpc.unary_unary_rpc_method_handler(
                     servicer.SetSuspension,
@@ -936,6 +953,33 @@ class FleetService:
             '/postfleet.v1.FleetService/DecommissionNode',
             postfleet_dot_v1_dot_fleet__pb2.DecommissionNodeRequest.SerializeToString,
             postfleet_dot_v1_dot_fleet__pb2.Node.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResolveMessage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/ResolveMessage',
+            postfleet_dot_v1_dot_fleet__pb2.ResolveMessageRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.ResolveMessageReply.FromString,
             options,
             channel_credentials,
             insecure,

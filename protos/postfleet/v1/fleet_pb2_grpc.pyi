@@ -73,6 +73,8 @@ class FleetServiceStub:
     """Planned moves under way, the oldest first."""
     DecommissionNode: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]
     """Gives every egress of the node back, in order, and takes it out of service."""
+    ResolveMessage: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ResolveMessageRequest, _fleet_pb2.ResolveMessageReply]
+    """Ends what nobody can know about an uncertain message, by an operator's word."""
     SetSuspension: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]
 
 @_typing.type_check_only
@@ -118,6 +120,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """Planned moves under way, the oldest first."""
     DecommissionNode: _aio.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]  # type: ignore[assignment]
     """Gives every egress of the node back, in order, and takes it out of service."""
+    ResolveMessage: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ResolveMessageRequest, _fleet_pb2.ResolveMessageReply]  # type: ignore[assignment]
+    """Ends what nobody can know about an uncertain message, by an operator's word."""
     SetSuspension: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]  # type: ignore[assignment]
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -280,6 +284,14 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.Node, _abc.Awaitable[_fleet_pb2.Node]]:
         """Gives every egress of the node back, in order, and takes it out of service."""
+
+    @_abc_1.abstractmethod
+    def ResolveMessage(
+        self,
+        request: _fleet_pb2.ResolveMessageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.ResolveMessageReply, _abc.Awaitable[_fleet_pb2.ResolveMessageReply]]:
+        """Ends what nobody can know about an uncertain message, by an operator's word."""
 
     @_abc_1.abstractmethod
     def SetSuspension(

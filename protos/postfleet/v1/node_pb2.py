@@ -26,59 +26,65 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from postfleet.v1 import spec_pb2 as postfleet_dot_v1_dot_spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17postfleet/v1/node.proto\x12\x0cpostfleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postfleet/v1/spec.proto\"\xf0\x02\n\x0bNodeMessage\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.postfleet.v1.HelloH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.postfleet.v1.HeartbeatH\x00\x12/\n\x0bspec_result\x18\x03 \x01(\x0b\x32\x18.postfleet.v1.SpecResultH\x00\x12\x37\n\x0f\x64ispatch_result\x18\x04 \x01(\x0b\x32\x1c.postfleet.v1.DispatchResultH\x00\x12\x31\n\x0c\x65vent_report\x18\x05 \x01(\x0b\x32\x19.postfleet.v1.EventReportH\x00\x12\x31\n\x0cprobe_report\x18\x06 \x01(\x0b\x32\x19.postfleet.v1.ProbeReportH\x00\x12\x35\n\x0erelease_result\x18\x07 \x01(\x0b\x32\x1b.postfleet.v1.ReleaseResultH\x00\x42\x06\n\x04\x62ody\"\xfb\x02\n\x11\x43ontrollerMessage\x12(\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.postfleet.v1.WelcomeH\x00\x12/\n\x0blease_grant\x18\x02 \x01(\x0b\x32\x18.postfleet.v1.LeaseGrantH\x00\x12&\n\x04spec\x18\x03 \x01(\x0b\x32\x16.postfleet.v1.NodeSpecH\x00\x12*\n\x08\x64ispatch\x18\x04 \x01(\x0b\x32\x16.postfleet.v1.DispatchH\x00\x12+\n\tevent_ack\x18\x05 \x01(\x0b\x32\x16.postfleet.v1.EventAckH\x00\x12\x30\n\x0bsuspensions\x18\x06 \x01(\x0b\x32\x19.postfleet.v1.SuspensionsH\x00\x12(\n\x07release\x18\x07 \x01(\x0b\x32\x15.postfleet.v1.ReleaseH\x00\x12&\n\x06\x63\x61ncel\x18\x08 \x01(\x0b\x32\x14.postfleet.v1.CancelH\x00\x42\x06\n\x04\x62ody\"n\n\x05Hello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\t\x12\x10\n\x08spool_id\x18\x04 \x01(\t\x12\x1a\n\x12running_generation\x18\x05 \x01(\x04\"(\n\x07Welcome\x12\x1d\n\x15heartbeat_interval_ms\x18\x01 \x01(\r\"Z\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x1a\n\x12running_generation\x18\x02 \x01(\x04\x12$\n\x04load\x18\x03 \x01(\x0b\x32\x16.postfleet.v1.NodeLoad\"p\n\x08NodeLoad\x12\x0f\n\x07spooled\x18\x01 \x01(\x04\x12\x0e\n\x06queued\x18\x02 \x01(\x04\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x04 \x01(\x04\x12\x18\n\x10open_connections\x18\x05 \x01(\r\"\x91\x01\n\nLeaseGrant\x12\x15\n\rheartbeat_seq\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06ttl_ms\x18\x03 \x01(\r\x12\x11\n\tmargin_ms\x18\x04 \x01(\r\x12\x12\n\negress_ids\x18\x05 \x03(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\nSpecResult\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x1a\n\x12running_generation\x18\x02 \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\x08\x12\r\n\x05stage\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"=\n\x08\x44ispatch\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.postfleet.v1.DispatchedMessage\"\xae\x01\n\x11\x44ispatchedMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07mailbox\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\t\x12\x11\n\tegress_id\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12.\n\nnot_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63ontent\x18\x07 \x01(\x0c\"O\n\x0e\x44ispatchResult\x12\x0e\n\x06stored\x18\x01 \x03(\t\x12-\n\x07refused\x18\x02 \x03(\x0b\x32\x1c.postfleet.v1.RefusedMessage\"B\n\x0eRefusedMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"K\n\x0b\x45ventReport\x12\x10\n\x08spool_id\x18\x01 \x01(\t\x12*\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1a.postfleet.v1.MessageEvent\"/\n\x08\x45ventAck\x12\x10\n\x08spool_id\x18\x01 \x01(\t\x12\x11\n\tup_to_seq\x18\x02 \x01(\x04\"\xb7\x02\n\x0cMessageEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.postfleet.v1.EventKind\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08queue_id\x18\x05 \x01(\t\x12\x11\n\tegress_id\x18\x06 \x01(\t\x12\x0b\n\x03\x64sn\x18\x07 \x01(\t\x12\r\n\x05relay\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x15\n\rgateway_stage\x18\n \x01(\t\x12\x10\n\x08log_line\x18\x0b \x01(\t\x12\r\n\x05\x65poch\x18\x0c \x01(\x04\x12.\n\nnot_before\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x0bProbeReport\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0f\n\x07\x65xit_ip\x18\x05 \x01(\t\x12\x12\n\nlatency_ms\x18\x06 \x01(\r\"<\n\x0bSuspensions\x12-\n\x0bsuspensions\x18\x01 \x03(\x0b\x32\x18.postfleet.v1.Suspension\"\x86\x01\n\nSuspension\x12,\n\x05scope\x18\x01 \x01(\x0e\x32\x1d.postfleet.v1.SuspensionScope\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\",\n\x07Release\x12\x12\n\negress_ids\x18\x01 \x03(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"S\n\rReleaseResult\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08released\x18\x03 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x1d\n\x06\x43\x61ncel\x12\x13\n\x0bmessage_ids\x18\x01 \x03(\t*\xe7\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45VENT_KIND_QUEUED\x10\x01\x12\x17\n\x13\x45VENT_KIND_DEFERRED\x10\x02\x12\x13\n\x0f\x45VENT_KIND_SENT\x10\x03\x12\x16\n\x12\x45VENT_KIND_BOUNCED\x10\x04\x12\x16\n\x12\x45VENT_KIND_EXPIRED\x10\x05\x12\x18\n\x14\x45VENT_KIND_UNCERTAIN\x10\x06\x12\x16\n\x12\x45VENT_KIND_REFUSED\x10\x07\x12\x17\n\x13\x45VENT_KIND_RETURNED\x10\x08*\xa8\x01\n\x0fSuspensionScope\x12 \n\x1cSUSPENSION_SCOPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SUSPENSION_SCOPE_MAILBOX\x10\x01\x12\x1b\n\x17SUSPENSION_SCOPE_EGRESS\x10\x02\x12\x1b\n\x17SUSPENSION_SCOPE_DOMAIN\x10\x03\x12\x1b\n\x17SUSPENSION_SCOPE_CLIENT\x10\x04\x32X\n\x0bNodeService\x12I\n\x07Session\x12\x19.postfleet.v1.NodeMessage\x1a\x1f.postfleet.v1.ControllerMessage(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17postfleet/v1/node.proto\x12\x0cpostfleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17postfleet/v1/spec.proto\"\xa7\x03\n\x0bNodeMessage\x12$\n\x05hello\x18\x01 \x01(\x0b\x32\x13.postfleet.v1.HelloH\x00\x12,\n\theartbeat\x18\x02 \x01(\x0b\x32\x17.postfleet.v1.HeartbeatH\x00\x12/\n\x0bspec_result\x18\x03 \x01(\x0b\x32\x18.postfleet.v1.SpecResultH\x00\x12\x37\n\x0f\x64ispatch_result\x18\x04 \x01(\x0b\x32\x1c.postfleet.v1.DispatchResultH\x00\x12\x31\n\x0c\x65vent_report\x18\x05 \x01(\x0b\x32\x19.postfleet.v1.EventReportH\x00\x12\x31\n\x0cprobe_report\x18\x06 \x01(\x0b\x32\x19.postfleet.v1.ProbeReportH\x00\x12\x35\n\x0erelease_result\x18\x07 \x01(\x0b\x32\x1b.postfleet.v1.ReleaseResultH\x00\x12\x35\n\x0e\x64iscard_result\x18\x08 \x01(\x0b\x32\x1b.postfleet.v1.DiscardResultH\x00\x42\x06\n\x04\x62ody\"\xa5\x03\n\x11\x43ontrollerMessage\x12(\n\x07welcome\x18\x01 \x01(\x0b\x32\x15.postfleet.v1.WelcomeH\x00\x12/\n\x0blease_grant\x18\x02 \x01(\x0b\x32\x18.postfleet.v1.LeaseGrantH\x00\x12&\n\x04spec\x18\x03 \x01(\x0b\x32\x16.postfleet.v1.NodeSpecH\x00\x12*\n\x08\x64ispatch\x18\x04 \x01(\x0b\x32\x16.postfleet.v1.DispatchH\x00\x12+\n\tevent_ack\x18\x05 \x01(\x0b\x32\x16.postfleet.v1.EventAckH\x00\x12\x30\n\x0bsuspensions\x18\x06 \x01(\x0b\x32\x19.postfleet.v1.SuspensionsH\x00\x12(\n\x07release\x18\x07 \x01(\x0b\x32\x15.postfleet.v1.ReleaseH\x00\x12&\n\x06\x63\x61ncel\x18\x08 \x01(\x0b\x32\x14.postfleet.v1.CancelH\x00\x12(\n\x07\x64iscard\x18\t \x01(\x0b\x32\x15.postfleet.v1.DiscardH\x00\x42\x06\n\x04\x62ody\"n\n\x05Hello\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x15\n\ragent_version\x18\x02 \x01(\t\x12\x0f\n\x07\x62oot_id\x18\x03 \x01(\t\x12\x10\n\x08spool_id\x18\x04 \x01(\t\x12\x1a\n\x12running_generation\x18\x05 \x01(\x04\"(\n\x07Welcome\x12\x1d\n\x15heartbeat_interval_ms\x18\x01 \x01(\r\"Z\n\tHeartbeat\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x1a\n\x12running_generation\x18\x02 \x01(\x04\x12$\n\x04load\x18\x03 \x01(\x0b\x32\x16.postfleet.v1.NodeLoad\"p\n\x08NodeLoad\x12\x0f\n\x07spooled\x18\x01 \x01(\x04\x12\x0e\n\x06queued\x18\x02 \x01(\x04\x12\x10\n\x08\x64\x65\x66\x65rred\x18\x03 \x01(\x04\x12\x17\n\x0f\x64isk_free_bytes\x18\x04 \x01(\x04\x12\x18\n\x10open_connections\x18\x05 \x01(\r\"\x91\x01\n\nLeaseGrant\x12\x15\n\rheartbeat_seq\x18\x01 \x01(\x04\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x0e\n\x06ttl_ms\x18\x03 \x01(\r\x12\x11\n\tmargin_ms\x18\x04 \x01(\r\x12\x12\n\negress_ids\x18\x05 \x03(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\nSpecResult\x12\x12\n\ngeneration\x18\x01 \x01(\x04\x12\x1a\n\x12running_generation\x18\x02 \x01(\x04\x12\x0f\n\x07\x61pplied\x18\x03 \x01(\x08\x12\r\n\x05stage\x18\x04 \x01(\t\x12\r\n\x05\x65rror\x18\x05 \x01(\t\"=\n\x08\x44ispatch\x12\x31\n\x08messages\x18\x01 \x03(\x0b\x32\x1f.postfleet.v1.DispatchedMessage\"\xae\x01\n\x11\x44ispatchedMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0f\n\x07mailbox\x18\x02 \x01(\t\x12\x11\n\trecipient\x18\x03 \x01(\t\x12\x11\n\tegress_id\x18\x04 \x01(\t\x12\r\n\x05\x65poch\x18\x05 \x01(\x04\x12.\n\nnot_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63ontent\x18\x07 \x01(\x0c\"O\n\x0e\x44ispatchResult\x12\x0e\n\x06stored\x18\x01 \x03(\t\x12-\n\x07refused\x18\x02 \x03(\x0b\x32\x1c.postfleet.v1.RefusedMessage\"B\n\x0eRefusedMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"K\n\x0b\x45ventReport\x12\x10\n\x08spool_id\x18\x01 \x01(\t\x12*\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x1a.postfleet.v1.MessageEvent\"/\n\x08\x45ventAck\x12\x10\n\x08spool_id\x18\x01 \x01(\t\x12\x11\n\tup_to_seq\x18\x02 \x01(\x04\"\xb7\x02\n\x0cMessageEvent\x12\x0b\n\x03seq\x18\x01 \x01(\x04\x12\x12\n\nmessage_id\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.postfleet.v1.EventKind\x12&\n\x02\x61t\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08queue_id\x18\x05 \x01(\t\x12\x11\n\tegress_id\x18\x06 \x01(\t\x12\x0b\n\x03\x64sn\x18\x07 \x01(\t\x12\r\n\x05relay\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x15\n\rgateway_stage\x18\n \x01(\t\x12\x10\n\x08log_line\x18\x0b \x01(\t\x12\r\n\x05\x65poch\x18\x0c \x01(\x04\x12.\n\nnot_before\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"u\n\x0bProbeReport\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\x0f\n\x07healthy\x18\x02 \x01(\x08\x12\r\n\x05stage\x18\x03 \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\x12\x0f\n\x07\x65xit_ip\x18\x05 \x01(\t\x12\x12\n\nlatency_ms\x18\x06 \x01(\r\"<\n\x0bSuspensions\x12-\n\x0bsuspensions\x18\x01 \x03(\x0b\x32\x18.postfleet.v1.Suspension\"\x86\x01\n\nSuspension\x12,\n\x05scope\x18\x01 \x01(\x0e\x32\x1d.postfleet.v1.SuspensionScope\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12)\n\x05until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\",\n\x07Release\x12\x12\n\negress_ids\x18\x01 \x03(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\"S\n\rReleaseResult\x12\x11\n\tegress_id\x18\x01 \x01(\t\x12\r\n\x05\x65poch\x18\x02 \x01(\x04\x12\x10\n\x08released\x18\x03 \x01(\x08\x12\x0e\n\x06\x64\x65tail\x18\x04 \x01(\t\"\x1d\n\x06\x43\x61ncel\x12\x13\n\x0bmessage_ids\x18\x01 \x03(\t\"6\n\x07\x44iscard\x12+\n\x08messages\x18\x01 \x03(\x0b\x32\x19.postfleet.v1.HeldMessage\"3\n\x0bHeldMessage\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x10\n\x08queue_id\x18\x02 \x01(\t\"$\n\rDiscardResult\x12\x13\n\x0bmessage_ids\x18\x01 \x03(\t*\xe7\x01\n\tEventKind\x12\x1a\n\x16\x45VENT_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45VENT_KIND_QUEUED\x10\x01\x12\x17\n\x13\x45VENT_KIND_DEFERRED\x10\x02\x12\x13\n\x0f\x45VENT_KIND_SENT\x10\x03\x12\x16\n\x12\x45VENT_KIND_BOUNCED\x10\x04\x12\x16\n\x12\x45VENT_KIND_EXPIRED\x10\x05\x12\x18\n\x14\x45VENT_KIND_UNCERTAIN\x10\x06\x12\x16\n\x12\x45VENT_KIND_REFUSED\x10\x07\x12\x17\n\x13\x45VENT_KIND_RETURNED\x10\x08*\xa8\x01\n\x0fSuspensionScope\x12 \n\x1cSUSPENSION_SCOPE_UNSPECIFIED\x10\x00\x12\x1c\n\x18SUSPENSION_SCOPE_MAILBOX\x10\x01\x12\x1b\n\x17SUSPENSION_SCOPE_EGRESS\x10\x02\x12\x1b\n\x17SUSPENSION_SCOPE_DOMAIN\x10\x03\x12\x1b\n\x17SUSPENSION_SCOPE_CLIENT\x10\x04\x32X\n\x0bNodeService\x12I\n\x07Session\x12\x19.postfleet.v1.NodeMessage\x1a\x1f.postfleet.v1.ControllerMessage(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postfleet.v1.node_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVENTKIND']._serialized_start=2779
-  _globals['_EVENTKIND']._serialized_end=3010
-  _globals['_SUSPENSIONSCOPE']._serialized_start=3013
-  _globals['_SUSPENSIONSCOPE']._serialized_end=3181
+  _globals['_EVENTKIND']._serialized_start=3023
+  _globals['_EVENTKIND']._serialized_end=3254
+  _globals['_SUSPENSIONSCOPE']._serialized_start=3257
+  _globals['_SUSPENSIONSCOPE']._serialized_end=3425
   _globals['_NODEMESSAGE']._serialized_start=100
-  _globals['_NODEMESSAGE']._serialized_end=468
-  _globals['_CONTROLLERMESSAGE']._serialized_start=471
-  _globals['_CONTROLLERMESSAGE']._serialized_end=850
-  _globals['_HELLO']._serialized_start=852
-  _globals['_HELLO']._serialized_end=962
-  _globals['_WELCOME']._serialized_start=964
-  _globals['_WELCOME']._serialized_end=1004
-  _globals['_HEARTBEAT']._serialized_start=1006
-  _globals['_HEARTBEAT']._serialized_end=1096
-  _globals['_NODELOAD']._serialized_start=1098
-  _globals['_NODELOAD']._serialized_end=1210
-  _globals['_LEASEGRANT']._serialized_start=1213
-  _globals['_LEASEGRANT']._serialized_end=1358
-  _globals['_SPECRESULT']._serialized_start=1360
-  _globals['_SPECRESULT']._serialized_end=1467
-  _globals['_DISPATCH']._serialized_start=1469
-  _globals['_DISPATCH']._serialized_end=1530
-  _globals['_DISPATCHEDMESSAGE']._serialized_start=1533
-  _globals['_DISPATCHEDMESSAGE']._serialized_end=1707
-  _globals['_DISPATCHRESULT']._serialized_start=1709
-  _globals['_DISPATCHRESULT']._serialized_end=1788
-  _globals['_REFUSEDMESSAGE']._serialized_start=1790
-  _globals['_REFUSEDMESSAGE']._serialized_end=1856
-  _globals['_EVENTREPORT']._serialized_start=1858
-  _globals['_EVENTREPORT']._serialized_end=1933
-  _globals['_EVENTACK']._serialized_start=1935
-  _globals['_EVENTACK']._serialized_end=1982
-  _globals['_MESSAGEEVENT']._serialized_start=1985
-  _globals['_MESSAGEEVENT']._serialized_end=2296
-  _globals['_PROBEREPORT']._serialized_start=2298
-  _globals['_PROBEREPORT']._serialized_end=2415
-  _globals['_SUSPENSIONS']._serialized_start=2417
-  _globals['_SUSPENSIONS']._serialized_end=2477
-  _globals['_SUSPENSION']._serialized_start=2480
-  _globals['_SUSPENSION']._serialized_end=2614
-  _globals['_RELEASE']._serialized_start=2616
-  _globals['_RELEASE']._serialized_end=2660
-  _globals['_RELEASERESULT']._serialized_start=2662
-  _globals['_RELEASERESULT']._serialized_end=2745
-  _globals['_CANCEL']._serialized_start=2747
-  _globals['_CANCEL']._serialized_end=2776
-  _globals['_NODESERVICE']._serialized_start=3183
-  _globals['_NODESERVICE']._serialized_end=3271
+  _globals['_NODEMESSAGE']._serialized_end=523
+  _globals['_CONTROLLERMESSAGE']._serialized_start=526
+  _globals['_CONTROLLERMESSAGE']._serialized_end=947
+  _globals['_HELLO']._serialized_start=949
+  _globals['_HELLO']._serialized_end=1059
+  _globals['_WELCOME']._serialized_start=1061
+  _globals['_WELCOME']._serialized_end=1101
+  _globals['_HEARTBEAT']._serialized_start=1103
+  _globals['_HEARTBEAT']._serialized_end=1193
+  _globals['_NODELOAD']._serialized_start=1195
+  _globals['_NODELOAD']._serialized_end=1307
+  _globals['_LEASEGRANT']._serialized_start=1310
+  _globals['_LEASEGRANT']._serialized_end=1455
+  _globals['_SPECRESULT']._serialized_start=1457
+  _globals['_SPECRESULT']._serialized_end=1564
+  _globals['_DISPATCH']._serialized_start=1566
+  _globals['_DISPATCH']._serialized_end=1627
+  _globals['_DISPATCHEDMESSAGE']._serialized_start=1630
+  _globals['_DISPATCHEDMESSAGE']._serialized_end=1804
+  _globals['_DISPATCHRESULT']._serialized_start=1806
+  _globals['_DISPATCHRESULT']._serialized_end=1885
+  _globals['_REFUSEDMESSAGE']._serialized_start=1887
+  _globals['_REFUSEDMESSAGE']._serialized_end=1953
+  _globals['_EVENTREPORT']._serialized_start=1955
+  _globals['_EVENTREPORT']._serialized_end=2030
+  _globals['_EVENTACK']._serialized_start=2032
+  _globals['_EVENTACK']._serialized_end=2079
+  _globals['_MESSAGEEVENT']._serialized_start=2082
+  _globals['_MESSAGEEVENT']._serialized_end=2393
+  _globals['_PROBEREPORT']._serialized_start=2395
+  _globals['_PROBEREPORT']._serialized_end=2512
+  _globals['_SUSPENSIONS']._serialized_start=2514
+  _globals['_SUSPENSIONS']._serialized_end=2574
+  _globals['_SUSPENSION']._serialized_start=2577
+  _globals['_SUSPENSION']._serialized_end=2711
+  _globals['_RELEASE']._serialized_start=2713
+  _globals['_RELEASE']._serialized_end=2757
+  _globals['_RELEASERESULT']._serialized_start=2759
+  _globals['_RELEASERESULT']._serialized_end=2842
+  _globals['_CANCEL']._serialized_start=2844
+  _globals['_CANCEL']._serialized_end=2873
+  _globals['_DISCARD']._serialized_start=2875
+  _globals['_DISCARD']._serialized_end=2929
+  _globals['_HELDMESSAGE']._serialized_start=2931
+  _globals['_HELDMESSAGE']._serialized_end=2982
+  _globals['_DISCARDRESULT']._serialized_start=2984
+  _globals['_DISCARDRESULT']._serialized_end=3020
+  _globals['_NODESERVICE']._serialized_start=3427
+  _globals['_NODESERVICE']._serialized_end=3515
 # @@protoc_insertion_point(module_scope)

@@ -99,6 +99,7 @@ class NodeMessage(_message.Message):
     EVENT_REPORT_FIELD_NUMBER: _builtins.int
     PROBE_REPORT_FIELD_NUMBER: _builtins.int
     RELEASE_RESULT_FIELD_NUMBER: _builtins.int
+    DISCARD_RESULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def hello(self) -> Global___Hello: ...
     @_builtins.property
@@ -113,6 +114,8 @@ class NodeMessage(_message.Message):
     def probe_report(self) -> Global___ProbeReport: ...
     @_builtins.property
     def release_result(self) -> Global___ReleaseResult: ...
+    @_builtins.property
+    def discard_result(self) -> Global___DiscardResult: ...
     def __init__(
         self,
         *,
@@ -123,12 +126,13 @@ class NodeMessage(_message.Message):
         event_report: Global___EventReport | None = ...,
         probe_report: Global___ProbeReport | None = ...,
         release_result: Global___ReleaseResult | None = ...,
+        discard_result: Global___DiscardResult | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dispatch_result", b"dispatch_result", "event_report", b"event_report", "heartbeat", b"heartbeat", "hello", b"hello", "probe_report", b"probe_report", "release_result", b"release_result", "spec_result", b"spec_result"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "discard_result", b"discard_result", "dispatch_result", b"dispatch_result", "event_report", b"event_report", "heartbeat", b"heartbeat", "hello", b"hello", "probe_report", b"probe_report", "release_result", b"release_result", "spec_result", b"spec_result"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "dispatch_result", b"dispatch_result", "event_report", b"event_report", "heartbeat", b"heartbeat", "hello", b"hello", "probe_report", b"probe_report", "release_result", b"release_result", "spec_result", b"spec_result"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "discard_result", b"discard_result", "dispatch_result", b"dispatch_result", "event_report", b"event_report", "heartbeat", b"heartbeat", "hello", b"hello", "probe_report", b"probe_report", "release_result", b"release_result", "spec_result", b"spec_result"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "heartbeat", "spec_result", "dispatch_result", "event_report", "probe_report", "release_result"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["hello", "heartbeat", "spec_result", "dispatch_result", "event_report", "probe_report", "release_result", "discard_result"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -146,6 +150,7 @@ class ControllerMessage(_message.Message):
     SUSPENSIONS_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
     CANCEL_FIELD_NUMBER: _builtins.int
+    DISCARD_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def welcome(self) -> Global___Welcome: ...
     @_builtins.property
@@ -162,6 +167,8 @@ class ControllerMessage(_message.Message):
     def release(self) -> Global___Release: ...
     @_builtins.property
     def cancel(self) -> Global___Cancel: ...
+    @_builtins.property
+    def discard(self) -> Global___Discard: ...
     def __init__(
         self,
         *,
@@ -173,12 +180,13 @@ class ControllerMessage(_message.Message):
         suspensions: Global___Suspensions | None = ...,
         release: Global___Release | None = ...,
         cancel: Global___Cancel | None = ...,
+        discard: Global___Discard | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cancel", b"cancel", "dispatch", b"dispatch", "event_ack", b"event_ack", "lease_grant", b"lease_grant", "release", b"release", "spec", b"spec", "suspensions", b"suspensions", "welcome", b"welcome"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cancel", b"cancel", "discard", b"discard", "dispatch", b"dispatch", "event_ack", b"event_ack", "lease_grant", b"lease_grant", "release", b"release", "spec", b"spec", "suspensions", b"suspensions", "welcome", b"welcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cancel", b"cancel", "dispatch", b"dispatch", "event_ack", b"event_ack", "lease_grant", b"lease_grant", "release", b"release", "spec", b"spec", "suspensions", b"suspensions", "welcome", b"welcome"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body", b"body", "cancel", b"cancel", "discard", b"discard", "dispatch", b"dispatch", "event_ack", b"event_ack", "lease_grant", b"lease_grant", "release", b"release", "spec", b"spec", "suspensions", b"suspensions", "welcome", b"welcome"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "lease_grant", "spec", "dispatch", "event_ack", "suspensions", "release", "cancel"]  # noqa: Y015
+    _WhichOneofReturnType_body: _TypeAlias = _typing.Literal["welcome", "lease_grant", "spec", "dispatch", "event_ack", "suspensions", "release", "cancel", "discard"]  # noqa: Y015
     _WhichOneofArgType_body: _TypeAlias = _typing.Literal["body", b"body"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_body) -> _WhichOneofReturnType_body | None: ...
 
@@ -796,3 +804,72 @@ class Cancel(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Cancel: _TypeAlias = Cancel  # noqa: Y015
+
+@_typing.final
+class Discard(_message.Message):
+    """An operator has decided what becomes of these uncertain messages: delete what Postfix holds of
+    them. Asked again until answered.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def messages(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldMessage]: ...
+    def __init__(
+        self,
+        *,
+        messages: _abc.Iterable[Global___HeldMessage] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["messages", b"messages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Discard: _TypeAlias = Discard  # noqa: Y015
+
+@_typing.final
+class HeldMessage(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_ID_FIELD_NUMBER: _builtins.int
+    QUEUE_ID_FIELD_NUMBER: _builtins.int
+    message_id: _builtins.str
+    queue_id: _builtins.str
+    """A message that is in Postfix under another one is not touched, and not answered."""
+    def __init__(
+        self,
+        *,
+        message_id: _builtins.str = ...,
+        queue_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_id", b"message_id", "queue_id", b"queue_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldMessage: _TypeAlias = HeldMessage  # noqa: Y015
+
+@_typing.final
+class DiscardResult(_message.Message):
+    """Postfix has nothing of these any more, and the node will take them when they are dispatched again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MESSAGE_IDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def message_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        message_ids: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["message_ids", b"message_ids"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiscardResult: _TypeAlias = DiscardResult  # noqa: Y015

@@ -130,3 +130,28 @@ async def test_messages_are_listed_shown_and_watched(cli: Cli) -> None:
     wrong = await cli("message", "list", "--state", "nonsense")
     assert wrong.code == 1
     assert "there are accepted, scheduled" in wrong.err
+
+
+async def test_an_uncertain_message_is_resolved_by_one_word(cli: Cli) -> None:
+    await cli.apply()
+    await cli("message", "submit", "--client", "harbor", stdin=_LETTER)
+    with psycopg.connect(cli.served.database, autocommit=True) as connection:
+        (id_,) = connection.execute("SELECT id FROM message").fetchone()  # type: ignore[misc]
+        early = await cli("message", "resolve", id_, "--sent")
+        assert early.code == 1
+        assert "there is nothing to resolve" in early.err
+        connection.execute("UPDATE message SET state = 'uncertain'")
+    for words in ((), ("--sent", "--cancel")):
+        ran = await cli("message", "resolve", id_, *words)
+        assert ran.code == 2
+        assert "exactly one of --sent, --resend and --cancel" in ran.err
+    dry = await cli("message", "resolve", id_, "--resend", "--dry-run")
+    assert (dry.code, dry.out) == (
+        0, f"would change: {id_} is accepted: an operator lets it be sent again\n"
+    ), dry.err  # fmt: skip
+    ran = await cli("message", "resolve", id_, "--cancel", "--reason", "too late now", "--json")
+    assert (ran.code, ran.data["message"]["state"]) == (0, "cancelled"), ran.err
+    shown = await cli("message", "show", id_)
+    assert "too late now" in shown.out
+    (entry,) = (await cli("audit", "list", "--subject", f"message/{id_}", "--json")).data
+    assert (entry["action"], entry["reason"]) == ("resolve-message", "too late now")
