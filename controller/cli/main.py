@@ -85,6 +85,17 @@ add(
 )(cost.cost)
 
 
+@add(app, "capacity", examples=("postfleet capacity", "postfleet capacity --json"))
+def capacity(session: Session) -> None:
+    """Say whether the fleet survives the loss of any one node and of any failure domain.
+
+    Ends with 1 where it does not; says then what would not send, and what to add.
+    """
+    from controller.cli.capacity import show
+
+    show(session)
+
+
 @add(app, "version", connects=False, examples=("postfleet version",))
 def version(session: Session) -> None:
     """Print the version of this program."""

@@ -178,6 +178,12 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         return await shard_orders.moves(self._store)
 
     @answering
+    async def GetCapacity(
+        self, request: fleet_pb2.GetCapacityRequest, context: Context
+    ) -> fleet_pb2.CapacityReport:
+        return await shard_orders.capacity(self._store, self._join_grace_s)
+
+    @answering
     async def DecommissionNode(
         self, request: fleet_pb2.DecommissionNodeRequest, context: Context
     ) -> fleet_pb2.Node:

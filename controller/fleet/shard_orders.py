@@ -13,12 +13,13 @@ from postfleet.v1 import fleet_pb2
 from controller.audit import write_audit
 from controller.fleet.errors import BadRequestError, RefusedError
 from controller.fleet.ordering import lock_node, reason_given, run_order
-from controller.fleet.shard_views import plan_view
+from controller.fleet.shard_views import capacity_view, plan_view
 from controller.placement import Plan, Policy, place
 from controller.shards.drain import foresee_drain, refusals
 from controller.shards.fleet_now import FleetNow
 from controller.shards.read import LOCK, read_fleet_now
 from controller.shards.snapshot import build_snapshot
+from controller.shards.survival import survey
 from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("shard_orders")
@@ -31,6 +32,14 @@ async def plan(store: Store, join_grace_s: float) -> fleet_pb2.ShardPlan:
     async with store.transaction() as tx:
         fleet = await read_fleet_now(tx)
     return await asyncio.to_thread(lambda: plan_view(fleet, _even(fleet, join_grace_s)))
+
+
+async def capacity(store: Store, join_grace_s: float) -> fleet_pb2.CapacityReport:
+    """Whether the fleet survives losses."""
+    async with store.transaction() as tx:
+        fleet = await read_fleet_now(tx)
+    snapshot = build_snapshot(fleet, join_grace_s)
+    return capacity_view(snapshot, await asyncio.to_thread(survey, snapshot))
 
 
 async def drain(

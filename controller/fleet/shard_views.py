@@ -1,11 +1,12 @@
-"""Plans of placement as protocol messages."""
+"""Plans of placement, and what it says of losses, as protocol messages."""
 
 from __future__ import annotations
 
 from postfleet.v1 import fleet_pb2
 
-from controller.placement import Plan
+from controller.placement import NodeState, Plan, Snapshot
 from controller.shards.fleet_now import FleetNow, NodeNow
+from controller.shards.survival import Survival
 
 
 def plan_view(fleet: FleetNow, plan: Plan) -> fleet_pb2.ShardPlan:
@@ -60,3 +61,28 @@ def _word(node: NodeNow) -> str:
     if node.draining:
         return "draining"
     return "cordoned" if node.cordoned else "active"
+
+
+def capacity_view(snapshot: Snapshot, survival: Survival) -> fleet_pb2.CapacityReport:
+    """What a loss would do, and what to add."""
+    addition = survival.addition
+    return fleet_pb2.CapacityReport(
+        survives=survival.survives,
+        mailboxes=sum(egress.mailboxes for egress in snapshot.egresses),
+        capacity=sum(n.capacity for n in snapshot.nodes if n.state is NodeState.ACTIVE),
+        losses=[
+            fleet_pb2.CapacityLoss(
+                kind=loss.kind,
+                id=loss.id,
+                node_ids=loss.nodes,
+                mailboxes=loss.load,
+                survived=loss.is_survived,
+                missing_capacity=loss.missing,
+                bound=loss.bound,
+                by_client=loss.by_client,
+            )
+            for loss in survival.losses
+        ],
+        add_nodes=addition.nodes if addition else 0,
+        add_capacity=addition.capacity if addition else 0,
+    )

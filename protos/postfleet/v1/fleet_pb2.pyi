@@ -1622,6 +1622,132 @@ class ShardMove(_message.Message):
 Global___ShardMove: _TypeAlias = ShardMove  # noqa: Y015
 
 @_typing.final
+class GetCapacityRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCapacityRequest: _TypeAlias = GetCapacityRequest  # noqa: Y015
+
+@_typing.final
+class CapacityReport(_message.Message):
+    """Sizes are in mailboxes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SURVIVES_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    CAPACITY_FIELD_NUMBER: _builtins.int
+    LOSSES_FIELD_NUMBER: _builtins.int
+    ADD_NODES_FIELD_NUMBER: _builtins.int
+    ADD_CAPACITY_FIELD_NUMBER: _builtins.int
+    survives: _builtins.bool
+    mailboxes: _builtins.int
+    """What is placed, and what active nodes may hold."""
+    capacity: _builtins.int
+    add_nodes: _builtins.int
+    """So many nodes of this capacity, outside the failure domains there are, would make every loss
+    survived as far as room can; 0: none is needed, or none helps.
+    """
+    add_capacity: _builtins.int
+    @_builtins.property
+    def losses(self) -> _containers.RepeatedCompositeFieldContainer[Global___CapacityLoss]:
+        """now first, then failure domains and nodes, each the worst first."""
+
+    def __init__(
+        self,
+        *,
+        survives: _builtins.bool = ...,
+        mailboxes: _builtins.int = ...,
+        capacity: _builtins.int = ...,
+        losses: _abc.Iterable[Global___CapacityLoss] | None = ...,
+        add_nodes: _builtins.int = ...,
+        add_capacity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["add_capacity", b"add_capacity", "add_nodes", b"add_nodes", "capacity", b"capacity", "losses", b"losses", "mailboxes", b"mailboxes", "survives", b"survives"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CapacityReport: _TypeAlias = CapacityReport  # noqa: Y015
+
+@_typing.final
+class CapacityLoss(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ByClientEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    NODE_IDS_FIELD_NUMBER: _builtins.int
+    MAILBOXES_FIELD_NUMBER: _builtins.int
+    SURVIVED_FIELD_NUMBER: _builtins.int
+    MISSING_CAPACITY_FIELD_NUMBER: _builtins.int
+    BOUND_FIELD_NUMBER: _builtins.int
+    BY_CLIENT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """now (nothing is lost), failure-domain, node"""
+    id: _builtins.str
+    mailboxes: _builtins.int
+    """What would have to find another place."""
+    survived: _builtins.bool
+    missing_capacity: _builtins.int
+    """At least."""
+    bound: _builtins.int
+    """Of addresses of the lost nodes: these send from nowhere else."""
+    @_builtins.property
+    def node_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def by_client(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Mailboxes that would not send, by client."""
+
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        id: _builtins.str = ...,
+        node_ids: _abc.Iterable[_builtins.str] | None = ...,
+        mailboxes: _builtins.int = ...,
+        survived: _builtins.bool = ...,
+        missing_capacity: _builtins.int = ...,
+        bound: _builtins.int = ...,
+        by_client: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bound", b"bound", "by_client", b"by_client", "id", b"id", "kind", b"kind", "mailboxes", b"mailboxes", "missing_capacity", b"missing_capacity", "node_ids", b"node_ids", "survived", b"survived"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CapacityLoss: _TypeAlias = CapacityLoss  # noqa: Y015
+
+@_typing.final
 class DecommissionNodeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -129,6 +129,11 @@ class FleetServiceStub:
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.ListShardMovesRequest.SerializeToString,
                 response_deserializer=postfleet_dot_v1_dot_fleet__pb2.ShardMoves.FromString,
                 _registered_method=True)
+        self.GetCapacity = channel.unary_unary(
+                '/postfleet.v1.FleetService/GetCapacity',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.GetCapacityRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.CapacityReport.FromString,
+                _registered_method=True)
         self.DecommissionNode = channel.unary_unary(
                 '/postfleet.v1.FleetService/DecommissionNode',
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.DecommissionNodeRequest.SerializeToString,
@@ -279,6 +284,13 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCapacity(self, request, context):
+        """Whether everything would go on sending after the loss of any one node, and of any failure domain.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DecommissionNode(self, request, context):
         """Gives every egress of the node back, in order, and takes it out of service.
         """
@@ -396,6 +408,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.ListShardMoves,
                     request_deserializer=postfleet_dot_v1_dot_fleet__pb2.ListShardMovesRequest.FromString,
                     response_serializer=postfleet_dot_v1_dot_fleet__pb2.ShardMoves.SerializeToString,
+            ),
+            'GetCapacity': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCapacity,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.GetCapacityRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.CapacityReport.SerializeToString,
             ),
             'DecommissionNode': grpc.unary_unary_rpc_method_handler(
                     servicer.DecommissionNode,
@@ -926,6 +943,33 @@ class FleetService:
             '/postfleet.v1.FleetService/ListShardMoves',
             postfleet_dot_v1_dot_fleet__pb2.ListShardMovesRequest.SerializeToString,
             postfleet_dot_v1_dot_fleet__pb2.ShardMoves.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCapacity(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/GetCapacity',
+            postfleet_dot_v1_dot_fleet__pb2.GetCapacityRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.CapacityReport.FromString,
             options,
             channel_credentials,
             insecure,

@@ -71,6 +71,8 @@ class FleetServiceStub:
     """Moves one egress, in order, to a node with room for it."""
     ListShardMoves: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListShardMovesRequest, _fleet_pb2.ShardMoves]
     """Planned moves under way, the oldest first."""
+    GetCapacity: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetCapacityRequest, _fleet_pb2.CapacityReport]
+    """Whether everything would go on sending after the loss of any one node, and of any failure domain."""
     DecommissionNode: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]
     """Gives every egress of the node back, in order, and takes it out of service."""
     ResolveMessage: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ResolveMessageRequest, _fleet_pb2.ResolveMessageReply]
@@ -118,6 +120,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     """Moves one egress, in order, to a node with room for it."""
     ListShardMoves: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListShardMovesRequest, _fleet_pb2.ShardMoves]  # type: ignore[assignment]
     """Planned moves under way, the oldest first."""
+    GetCapacity: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetCapacityRequest, _fleet_pb2.CapacityReport]  # type: ignore[assignment]
+    """Whether everything would go on sending after the loss of any one node, and of any failure domain."""
     DecommissionNode: _aio.UnaryUnaryMultiCallable[_fleet_pb2.DecommissionNodeRequest, _fleet_pb2.Node]  # type: ignore[assignment]
     """Gives every egress of the node back, in order, and takes it out of service."""
     ResolveMessage: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ResolveMessageRequest, _fleet_pb2.ResolveMessageReply]  # type: ignore[assignment]
@@ -276,6 +280,14 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.ShardMoves, _abc.Awaitable[_fleet_pb2.ShardMoves]]:
         """Planned moves under way, the oldest first."""
+
+    @_abc_1.abstractmethod
+    def GetCapacity(
+        self,
+        request: _fleet_pb2.GetCapacityRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.CapacityReport, _abc.Awaitable[_fleet_pb2.CapacityReport]]:
+        """Whether everything would go on sending after the loss of any one node, and of any failure domain."""
 
     @_abc_1.abstractmethod
     def DecommissionNode(
