@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from inventory.yaml_reader import lines_of, read
 
+# A float of 1.1 has a point, so its writer leaves these bare.
+_NUMBER_IN_1_2_ONLY = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 _PLAIN = st.recursive(
     st.none()
     | st.booleans()
     | st.integers(-(10**12), 10**12)
-    | st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])),
+    | st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"])).filter(
+        lambda text: not _NUMBER_IN_1_2_ONLY.fullmatch(text)
+    ),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc", min_size=1), inner),
     max_leaves=20,
 )
@@ -20,7 +26,7 @@ _PLAIN = st.recursive(
 
 @given(_PLAIN)
 def test_what_a_writer_quotes_comes_back(data: object) -> None:
-    # The writer follows YAML 1.1: it quotes more than 1.2 needs, never less.
+    # The writer follows YAML 1.1: but for a number like 0E0 it quotes more than 1.2 needs.
     reading = read(yaml.safe_dump(data, allow_unicode=True))
     assert reading.data == data
     assert reading.problems == []
