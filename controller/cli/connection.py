@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from postfleet.v1 import fleet_pb2_grpc, submission_pb2_grpc, suppression_pb2_grpc
+from postfleet.v1 import (
+    fleet_pb2_grpc,
+    shaping_pb2_grpc,
+    submission_pb2_grpc,
+    suppression_pb2_grpc,
+)
 
 from controller.cli.command import Session
 from controller.cli.exits import Exit
@@ -40,6 +45,7 @@ class Connection:
         self._stubs = (
             fleet_pb2_grpc.FleetServiceStub(channel),
             suppression_pb2_grpc.SuppressionServiceStub(channel),
+            shaping_pb2_grpc.ShapingServiceStub(channel),
         )
         self.submission = submission_pb2_grpc.SubmissionServiceStub(channel)
 

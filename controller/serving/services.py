@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from postfleet.v1 import (
     fleet_pb2_grpc,
     node_pb2_grpc,
+    shaping_pb2_grpc,
     submission_pb2_grpc,
     suppression_pb2_grpc,
 )
@@ -16,6 +17,7 @@ from controller.fleet.service import FleetService
 from controller.intake.service import SubmissionService
 from controller.keys.authority import FleetCa
 from controller.keys.sealing import Sealer
+from controller.pairs.service import ShapingService
 from controller.serving.rpc import Register
 from controller.sessions.pusher import Pusher
 from controller.sessions.registry import Registry
@@ -40,6 +42,7 @@ def services(
     fleet = FleetService(store, ca, sealer, join_grace_s)
     submission = SubmissionService(store)
     suppression = SuppressionService(store)
+    shaping = ShapingService(store)
     return [
         (
             "postfleet.v1.NodeService",
@@ -60,5 +63,9 @@ def services(
             lambda server: suppression_pb2_grpc.add_SuppressionServiceServicer_to_server(
                 suppression, server
             ),
+        ),
+        (
+            "postfleet.v1.ShapingService",
+            lambda server: shaping_pb2_grpc.add_ShapingServiceServicer_to_server(shaping, server),
         ),
     ]

@@ -1,4 +1,4 @@
-"""postfleet shaping: what receivers' words mean, and what follows. Needs no controller."""
+"""postfleet shaping: what receivers' words mean, and what followed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.command import Session, add
+from controller.cli.options import DryRun, Limit, Reason
 
 group = typer.Typer(help="Shaping rules: receivers' words and what follows.", no_args_is_help=True)
 
@@ -160,6 +161,90 @@ def explain(
             ("what follows", follows),
         ]
     )  # fmt: skip
+
+
+@add(
+    group,
+    "pairs",
+    examples=("postfleet shaping pairs", "postfleet shaping pairs --provider google"),
+)
+def pairs(
+    session: Session,
+    provider: Annotated[
+        str, typer.Option("--provider", metavar="NAME", help="Only of this provider")
+    ] = "",
+    limit: Limit = 0,
+) -> None:
+    """List the pairs of provider and egress or domain that receivers slowed or stopped.
+
+    One message an hour is the least of a slowed pair; it doubles after each hour without a refusal.
+    """
+    from postfleet.v1 import shaping_pb2
+
+    from controller.cli.connection import connected
+    from controller.cli.output import as_data, moment, print_json, print_table, state
+
+    request = shaping_pb2.ListPairsRequest(provider=provider)
+    with connected(session) as connection:
+        rows = list(connection.pages("ListPairs", request, "pairs", limit))
+    if session.json:
+        print_json([as_data(each) for each in rows])
+        return
+    print_table(
+        ("provider", "egress or domain", "state", "#an hour", "until (utc)", "rule", "reason"),
+        [
+            (each.provider, each.subject, state(each.state), f"{each.per_hour:,.0f}",
+             moment(each, "until"), each.rule, each.reason)
+            for each in rows
+        ],
+        "no receiver wants anything slower",
+    )  # fmt: skip
+
+
+@add(
+    group,
+    "release",
+    examples=(
+        "postfleet shaping release microsoft/px001 --reason 'delisted, ticket 1234'",
+        "postfleet shaping release google/acme.example --at-once --reason 'DKIM record mended'",
+    ),
+)
+def release(
+    session: Session,
+    pair: Annotated[str, typer.Argument(metavar="PAIR", help="PROVIDER/EGRESS or PROVIDER/DOMAIN")],
+    reason: Reason = "",
+    at_once: Annotated[
+        bool, typer.Option("--at-once", help="Limit it no more; else it begins slowly")
+    ] = False,
+    dry_run: DryRun = False,
+) -> None:
+    """End what slows or stops a pair because of a receiver's words."""
+    from postfleet.v1 import shaping_pb2
+
+    from controller.cli.connection import asking
+    from controller.cli.exits import Exit
+    from controller.cli.failure import Failure
+    from controller.cli.output import as_data, print_json
+
+    provider, _, subject = pair.partition("/")
+    if not provider or not subject:
+        raise Failure(Exit.USAGE, f"{pair}: PROVIDER/EGRESS or PROVIDER/DOMAIN; see shaping pairs")
+    # Ids of egresses have no dot, domains have one.
+    scope = "provider-domain" if "." in subject else "provider-egress"
+    request = shaping_pb2.ReleasePairRequest(
+        scope=scope, provider=provider, subject=subject, at_once=at_once, reason=reason,
+        dry_run=dry_run,
+    )  # fmt: skip
+    reply = asking(session, "ReleasePair", request)
+    if session.json:
+        print_json({"dry_run": dry_run} | as_data(reply))
+    elif not reply.changed:
+        print(f"{pair}: no receiver's words slow or stop it; nothing changed")
+    else:
+        then = (
+            f"begins with {reply.per_hour:,.0f} messages an hour" if reply.per_hour else "is free"
+        )
+        print(f"{pair}: {'would be' if dry_run else 'is'} released; it {then}")
 
 
 def _data(rule: Any) -> dict[str, Any]:

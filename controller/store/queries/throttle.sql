@@ -132,3 +132,48 @@ ORDER BY b.scope, b.provider, b.subject
 -- A half-open breaker is tried by a message that is on its way.
 UPDATE breaker SET trial = %(message_id)s, trial_at = now()
 WHERE scope = %(scope)s AND provider = %(provider)s AND subject = %(subject)s
+
+-- pairs --
+-- A page of the pairs that are slowed or stopped now, with what says so.
+SELECT r.scope, r.provider, r.subject, r.per_hour, s.until,
+       CASE WHEN s.scope IS NOT NULL THEN 'stopped'
+            WHEN b.position = 'open' THEN 'trying'
+            ELSE 'slowed' END AS state,
+       coalesce(s.stage, d.rule, '') AS rule, coalesce(s.reason, d.reason, '') AS reason,
+       coalesce(s.evidence ->> 'line', d.evidence ->> 'line', '') AS log_line,
+       coalesce(d.since, s.since) AS since
+FROM rate_limit AS r
+LEFT JOIN slow_down AS d
+  ON d.scope = r.scope AND d.provider = r.provider AND d.subject = r.subject
+LEFT JOIN breaker AS b
+  ON b.scope = r.scope AND b.provider = r.provider AND b.subject = r.subject
+LEFT JOIN LATERAL (
+    SELECT scope, until, stage, reason, evidence, since FROM suspension
+    WHERE scope = r.scope AND subject = r.provider || '/' || r.subject
+      AND (until IS NULL OR until > now())
+    ORDER BY until DESC NULLS FIRST
+    LIMIT 1
+) AS s ON true
+WHERE (%(provider)s = '' OR r.provider = %(provider)s)
+  AND (r.scope, r.provider, r.subject) > (%(after_scope)s, %(after_provider)s, %(after_subject)s)
+ORDER BY r.scope, r.provider, r.subject
+LIMIT %(limit)s
+
+-- release --
+-- Ends what receivers' words made of a pair; what an operator stopped stays. Tells what there was.
+WITH stops AS (
+    DELETE FROM suspension
+    WHERE scope = %(scope)s AND subject = %(provider)s || '/' || %(subject)s
+      AND source = ANY(%(sources)s)
+    RETURNING 1
+), breakers AS (
+    DELETE FROM breaker
+    WHERE scope = %(scope)s AND provider = %(provider)s AND subject = %(subject)s
+    RETURNING 1
+), slowed AS (
+    DELETE FROM slow_down
+    WHERE scope = %(scope)s AND provider = %(provider)s AND subject = %(subject)s
+    RETURNING per_hour
+)
+SELECT (SELECT count(*) FROM stops) AS stops, (SELECT count(*) FROM breakers) AS breakers,
+       (SELECT count(*) FROM slowed) AS slowed
