@@ -13,6 +13,7 @@ import typer
 from controller.cli.command import DEFAULT_CONTROLLER, Session, add
 from controller.cli.groups import (
     audit,
+    client,
     controller,
     cost,
     domain,
@@ -43,6 +44,7 @@ for _name, _group in (
     ("mailbox", mailbox),
     ("egress", egress),
     ("domain", domain),
+    ("client", client),
     ("message", message),
     ("suppression", suppression),
     ("shaping", shaping),

@@ -6,7 +6,13 @@ from typing import Annotated
 
 import typer
 
-from controller.cli.completion import complete_client, complete_egress, complete_node
+from controller.cli.completion import (
+    complete_client,
+    complete_domain,
+    complete_egress,
+    complete_mailbox,
+    complete_node,
+)
 
 Filter = Annotated[str, typer.Option("--filter", metavar="TEXT", help="Only ids that contain this")]
 OfClient = Annotated[
@@ -36,4 +42,15 @@ NodeId = Annotated[
 ]
 EgressId = Annotated[
     str, typer.Argument(metavar="EGRESS", help="Id of an egress", autocompletion=complete_egress)
+]
+MailboxAddress = Annotated[
+    str,
+    typer.Argument(metavar="ADDRESS", help="Address of a mailbox", autocompletion=complete_mailbox),
+]
+DomainName = Annotated[
+    str,
+    typer.Argument(metavar="DOMAIN", help="A sending domain", autocompletion=complete_domain),
+]
+ClientId = Annotated[
+    str, typer.Argument(metavar="CLIENT", help="Id of a client", autocompletion=complete_client)
 ]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import typer
 
 from controller.cli.command import Session, add
-from controller.cli.completion import complete_domain
-from controller.cli.options import Filter, Limit, OfClient, OnNode
+from controller.cli.groups.suspending import add_suspension
+from controller.cli.options import DomainName, Filter, Limit, OfClient, OnNode
 
 group = typer.Typer(help="Sending domains.", no_args_is_help=True)
 
@@ -47,10 +45,7 @@ def list_(
 @add(group, "dns", examples=("postfleet domain dns harbor-mail.test",))
 def dns(
     session: Session,
-    domain: Annotated[
-        str,
-        typer.Argument(metavar="DOMAIN", help="A sending domain", autocompletion=complete_domain),
-    ],
+    domain: DomainName,
 ) -> None:
     """Print the DNS records of one domain (DKIM, SPF, DMARC, MX) as lines of a zone file."""
     from postfleet.v1 import fleet_pb2
@@ -67,3 +62,6 @@ def dns(
         words = f"there is no domain {domain!r} in the fleet; `postfleet domain list` shows them"
         raise Failure(Exit.NOT_FOUND, words)
     print_records(session, records)
+
+
+add_suspension(group, "domain", DomainName, "harbor-mail.test")

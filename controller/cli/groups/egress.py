@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.command import Session, add
-from controller.cli.options import DryRun, EgressId, Filter, Limit, OfClient, OnNode, Reason
+from controller.cli.groups.suspending import add_suspension
+from controller.cli.options import EgressId, Filter, Limit, OfClient, OnNode
 
 group = typer.Typer(help="Exit identities: proxies and addresses.", no_args_is_help=True)
 
@@ -111,37 +112,4 @@ def _find(connection: Any, egress: str) -> Any:
     return found[0]
 
 
-@add(
-    group,
-    "suspend",
-    examples=(
-        "postfleet egress suspend px001 --reason 'provider asked us to pause'",
-        "postfleet egress suspend px001 --reason maintenance --for 2h",
-    ),
-)
-def suspend(
-    session: Session,
-    egress: EgressId,
-    reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="What others will read")],
-    for_: Annotated[
-        str, typer.Option("--for", metavar="TIME", help="How long: 30min, 2h, 10d [until released]")
-    ] = "",
-    dry_run: DryRun = False,
-) -> None:
-    """Send nothing through an egress until it is released. Its mail waits; nothing is lost."""
-    from controller.cli.suspension import ends_at, set_suspension
-
-    set_suspension(session, "egress", egress, True, reason, ends_at(for_), dry_run)
-
-
-@add(group, "release", examples=("postfleet egress release px001",))
-def release(
-    session: Session,
-    egress: EgressId,
-    reason: Reason = "",
-    dry_run: DryRun = False,
-) -> None:
-    """Lift an operator's suspension. One made by a failing probe ends with the next good one."""
-    from controller.cli.suspension import set_suspension
-
-    set_suspension(session, "egress", egress, False, reason, None, dry_run)
+add_suspension(group, "egress", EgressId, "px001")

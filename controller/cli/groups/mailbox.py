@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from controller.cli.command import Session, add
-from controller.cli.completion import complete_mailbox
-from controller.cli.options import Filter, Limit, OfClient, OnNode
+from controller.cli.groups.suspending import add_suspension
+from controller.cli.options import Filter, Limit, MailboxAddress, OfClient, OnNode
 
 group = typer.Typer(help="Sending addresses.", no_args_is_help=True)
 
@@ -48,12 +48,7 @@ def list_(
 @add(group, "show", examples=("postfleet mailbox show ada.arendt@harbor-mail.test",))
 def show(
     session: Session,
-    mailbox: Annotated[
-        str,
-        typer.Argument(
-            metavar="ADDRESS", help="Address of a mailbox", autocompletion=complete_mailbox
-        ),
-    ],
+    mailbox: MailboxAddress,
     messages: Annotated[
         int,
         typer.Option(
@@ -95,3 +90,6 @@ def show(
     if last:
         console().print()
         print_messages(last)
+
+
+add_suspension(group, "mailbox", MailboxAddress, "ada.arendt@harbor-mail.test")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from postfleet.v1 import fleet_pb2
 
 from tests.controller.cli.conftest import Cli
@@ -161,3 +162,27 @@ async def test_dns_records_are_lines_of_a_zone_file(cli: Cli) -> None:
     one = await cli("domain", "dns", "harbor-mail.test", "--json")
     assert [each["purpose"] for each in one.data] == ["dkim", "spf", "dmarc"]
     assert (await cli("fleet", "dns", "--purpose", "x")).code == 2
+
+
+@pytest.mark.parametrize(
+    ("scope", "subject", "stopped"),
+    [
+        ("mailbox", "ada.arendt@harbor-mail.test", 1),
+        ("domain", "harbor-mail.test", 10),
+        ("client", "harbor", 10),
+    ],
+)
+async def test_whatever_is_suspended_stops_its_mailboxes_until_it_is_released(
+    cli: Cli, scope: str, subject: str, stopped: int
+) -> None:
+    await cli.apply()
+    ran = await cli(scope, "suspend", subject, "--reason", "asked to pause", "--for", "2h")
+    assert (ran.code, ran.out) == (0, f"{scope} {subject} is suspended\n"), ran.err
+    boxes = (await cli("mailbox", "list", "--json")).data
+    suspended = [each for each in boxes if each["state"] == "suspended"]
+    assert len(suspended) == stopped
+    assert {"asked to pause" in each["reason"] for each in suspended} == {True}
+    ran = await cli(scope, "release", subject)
+    assert ran.out == f"{scope} {subject} is released\n"
+    missing = await cli(scope, "suspend", "nothing-like-it", "--reason", "x")
+    assert (missing.code, "there is no" in missing.err) == (4, True)
