@@ -16,7 +16,7 @@ import structlog
 from grpc import aio
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
-from controller.fleet import fencing, history, lists, orders, resolve, shard_orders
+from controller.fleet import cancel, fencing, history, lists, orders, resolve, shard_orders
 from controller.fleet.answering import answering
 from controller.fleet.apply import apply_inventory, plan_inventory
 from controller.fleet.egress_move import move_egress
@@ -200,6 +200,12 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.SetSuspensionRequest, context: Context
     ) -> fleet_pb2.SetSuspensionReply:
         return await orders.set_suspension(self._store, request, _actor(context))
+
+    @answering
+    async def CancelMessages(
+        self, request: fleet_pb2.CancelMessagesRequest, context: Context
+    ) -> fleet_pb2.CancelMessagesReply:
+        return await cancel.cancel_messages(self._store, request, _actor(context))
 
 
 def _actor(context: Context) -> str:

@@ -1,8 +1,8 @@
 """Sweeper: puts right what other changes leave behind, every few seconds.
 
 Planned messages of a mailbox that was moved to another egress go back to the planner, which charges
-the new one. Dispatch never takes them meanwhile. Lines of the ledger that are too old to bind
-anything are removed, once an hour.
+the new one. What nodes gave back because it was cancelled, ends. Dispatch takes neither meanwhile.
+Lines of the ledger that are too old to bind anything are removed, once an hour.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from controller.fleet.cancel import end_what_came_back
 from controller.planner.ledger import forget
 from controller.planner.unplan import unplan
 from controller.store import Store, Transaction, queries
@@ -29,12 +30,17 @@ class Sweeper:
         self._cleared_s = -_CLEAR_EVERY_S
 
     async def run_cycle(self) -> str:
-        """Sweeps up to 1,000 messages."""
+        """Sweeps up to 1,000 messages of each kind."""
         if self._clock() - self._cleared_s >= _CLEAR_EVERY_S:
             self._cleared_s = self._clock()
             await self._store.run(lambda tx: forget(tx, datetime.now(UTC)))
+        cancelled = await self._store.run(lambda tx: end_what_came_back(tx, _BATCH))
         moved = await self._store.run(_moved)
-        return f"took {moved} messages back whose mailbox moved" if moved else "nothing to sweep"
+        did = [
+            f"cancelled {cancelled} messages that came back" if cancelled else "",
+            f"took {moved} messages back whose mailbox moved" if moved else "",
+        ]
+        return ", ".join(filter(None, did)) or "nothing to sweep"
 
 
 async def _moved(tx: Transaction) -> int:

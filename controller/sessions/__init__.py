@@ -6,6 +6,6 @@ session      what is known of one open session
 outbox       what is to be written, urgent things first
 registry     all sessions of this process
 incoming     which message of the node goes to which of the files below
-heartbeats, spec_delivery, dispatch_answers, event_reports, probe_reports, releases
+heartbeats, spec_delivery, dispatch_answers, event_reports, probe_reports, releases, cancels
 pusher       what changed in the database and must be told to nodes
 """

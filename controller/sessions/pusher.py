@@ -1,6 +1,7 @@
-"""Tells nodes what changed in the database: specs, suspensions, releases; and ends stale sessions.
+"""Tells nodes what changed in the database: specs, suspensions, releases, cancels; and ends stale
+sessions.
 
-One look serves all sessions of this process with two queries, four times a second. A look that
+One look serves all sessions of this process with three queries, four times a second. A look that
 fails changes nothing; the next one sees the same.
 """
 
@@ -16,6 +17,7 @@ from postfleet.v1 import node_pb2
 
 from controller.keys.errors import KeysError
 from controller.keys.sealing import Sealer
+from controller.sessions.cancels import MOST, ask_to_cancel
 from controller.sessions.discards import ask_discards
 from controller.sessions.errors import SessionRefused, SessionSuperseded
 from controller.sessions.heartbeats import grant_more, take_all_away
@@ -27,6 +29,7 @@ from controller.store import Row, Store, queries
 
 _SQL = queries.load("sessions")
 _RESOLUTIONS = queries.load("resolutions")
+_CANCEL = queries.load("cancel")
 _log = structlog.get_logger(__name__)
 _SCOPES = {
     "mailbox": node_pb2.SUSPENSION_SCOPE_MAILBOX,
@@ -65,12 +68,21 @@ class Pusher:
         rows = await self._store.fetch_all(_SQL["watch"], node_ids=node_ids)
         by_node = {row["node_id"]: row for row in rows}
         discards = await self._discards(node_ids)
+        cancels = await self._cancels(node_ids)
+        now_s = time.monotonic()
         told = 0
         for session in sessions:
+            told += ask_to_cancel(session, cancels[session.node_id], now_s)
             told += self._tell_suspensions(session, suspensions[session.node_id])
             told += await self._tell_changes(session, by_node.get(session.node_id))
             told += ask_discards(session, discards[session.node_id], time.monotonic())
         return told
+
+    async def _cancels(self, node_ids: list[str]) -> dict[str, list[str]]:
+        ids: dict[str, list[str]] = defaultdict(list)
+        for row in await self._store.fetch_all(_CANCEL["on_nodes"], node_ids=node_ids, limit=MOST):
+            ids[row["node_id"]].append(row["id"])
+        return ids
 
     async def _suspensions(self, node_ids: list[str]) -> dict[str, node_pb2.Suspensions]:
         lists: dict[str, node_pb2.Suspensions] = defaultdict(node_pb2.Suspensions)

@@ -60,6 +60,8 @@ class NodeSession:
     releases_asked: dict[str, tuple[int, float]] = field(default_factory=dict)
     # Queue files asked to be deleted: (message, queue id) -> monotonic seconds of asking.
     discards_asked: dict[tuple[str, str], float] = field(default_factory=dict)
+    # Messages asked back because they are cancelled: id -> monotonic seconds of asking.
+    cancels_asked: dict[str, float] = field(default_factory=dict)
     _ended: asyncio.Future[SessionError] | None = None
 
     @property

@@ -232,6 +232,7 @@ CREATE TABLE public.message (
     provider text,
     charged_hour timestamp with time zone,
     charged_provider text,
+    cancel_asked_by text,
     CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
 );
 
@@ -516,6 +517,8 @@ CREATE INDEX message_of_unknown_provider ON public.message USING btree (lower(re
 CREATE INDEX message_on_node ON public.message USING btree (node_id, id) WHERE (state = ANY (ARRAY['dispatched'::text, 'queued'::text]));
 
 CREATE INDEX message_planned_for ON public.message USING btree (charged_hour, id) WHERE (state = 'scheduled'::text);
+
+CREATE INDEX message_to_cancel ON public.message USING btree (node_id, id) WHERE ((cancel_asked_by IS NOT NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text])));
 
 CREATE INDEX message_unexplained ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (reason = ''::text));
 

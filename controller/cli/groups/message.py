@@ -12,7 +12,7 @@ from controller.cli.command import Session, add
 from controller.cli.completion import complete_client, complete_mailbox
 from controller.cli.options import DryRun, Limit, OfClient, OnNode, Reason
 
-group = typer.Typer(help="Mail: submit it, look at it.", no_args_is_help=True)
+group = typer.Typer(help="Mail: submit it, look at it, cancel it.", no_args_is_help=True)
 
 
 class Format(StrEnum):
@@ -264,3 +264,31 @@ def watch(
     from controller.cli.watching import watch as run
 
     run(session, messages or [], timeout, every)
+
+
+@add(
+    group,
+    "cancel",
+    examples=(
+        "postfleet message cancel 06fkq2l8m0000000000000000 --reason 'wrong list'",
+        "postfleet message list --state scheduled --json | jq -r .[].id"
+        " | xargs postfleet message cancel --dry-run",
+    ),
+)
+def cancel(
+    session: Session,
+    messages: Annotated[list[str], typer.Argument(metavar="MESSAGE...", help="Ids of messages")],
+    reason: Annotated[
+        str, typer.Option("--reason", metavar="TEXT", help="Why; goes to the audit log")
+    ] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Stop messages that were not sent, wherever they are.
+
+    What no node has is cancelled at once. What a node has, also in its Postfix's queue, is asked
+    back, which takes seconds (outcome `asked`; `message watch` shows how it ends); what is being
+    delivered just then may still go out. Exit code 1 where a message has ended already.
+    """
+    from controller.cli.cancelling import cancel as run
+
+    run(session, messages, reason, dry_run)

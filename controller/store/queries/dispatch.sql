@@ -32,6 +32,7 @@ WITH asked AS (
           ON r.node_id = u.node_id AND r.address = m.mailbox AND r.egress_id = u.egress_id
         WHERE m.egress_id = u.egress_id
           AND m.state = 'scheduled'
+          AND m.cancel_asked_by IS NULL
           AND m.not_before <= now() + make_interval(secs => %(horizon_s)s)
           AND m.id <> ALL (%(except_ids)s::text[])
           AND NOT EXISTS (

@@ -149,6 +149,11 @@ class FleetServiceStub:
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.SetSuspensionRequest.SerializeToString,
                 response_deserializer=postfleet_dot_v1_dot_fleet__pb2.SetSuspensionReply.FromString,
                 _registered_method=True)
+        self.CancelMessages = channel.unary_unary(
+                '/postfleet.v1.FleetService/CancelMessages',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.CancelMessagesRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.CancelMessagesReply.FromString,
+                _registered_method=True)
 
 
 class FleetServiceServicer:
@@ -311,6 +316,13 @@ class FleetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CancelMessages(self, request, context):
+        """Stops messages, where that is still possible; one result for each id, in the order asked.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_FleetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -428,6 +440,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.SetSuspension,
                     request_deserializer=postfleet_dot_v1_dot_fleet__pb2.SetSuspensionRequest.FromString,
                     response_serializer=postfleet_dot_v1_dot_fleet__pb2.SetSuspensionReply.SerializeToString,
+            ),
+            'CancelMessages': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelMessages,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.CancelMessagesRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.CancelMessagesReply.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -1051,6 +1068,33 @@ class FleetService:
             '/postfleet.v1.FleetService/SetSuspension',
             postfleet_dot_v1_dot_fleet__pb2.SetSuspensionRequest.SerializeToString,
             postfleet_dot_v1_dot_fleet__pb2.SetSuspensionReply.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelMessages(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/CancelMessages',
+            postfleet_dot_v1_dot_fleet__pb2.CancelMessagesRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.CancelMessagesReply.FromString,
             options,
             channel_credentials,
             insecure,

@@ -78,6 +78,8 @@ class FleetServiceStub:
     ResolveMessage: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ResolveMessageRequest, _fleet_pb2.ResolveMessageReply]
     """Ends what nobody can know about an uncertain message, by an operator's word."""
     SetSuspension: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]
+    CancelMessages: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.CancelMessagesRequest, _fleet_pb2.CancelMessagesReply]
+    """Stops messages, where that is still possible; one result for each id, in the order asked."""
 
 @_typing.type_check_only
 class FleetServiceAsyncStub(FleetServiceStub):
@@ -127,6 +129,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     ResolveMessage: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ResolveMessageRequest, _fleet_pb2.ResolveMessageReply]  # type: ignore[assignment]
     """Ends what nobody can know about an uncertain message, by an operator's word."""
     SetSuspension: _aio.UnaryUnaryMultiCallable[_fleet_pb2.SetSuspensionRequest, _fleet_pb2.SetSuspensionReply]  # type: ignore[assignment]
+    CancelMessages: _aio.UnaryUnaryMultiCallable[_fleet_pb2.CancelMessagesRequest, _fleet_pb2.CancelMessagesReply]  # type: ignore[assignment]
+    """Stops messages, where that is still possible; one result for each id, in the order asked."""
 
 class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -311,5 +315,13 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_pb2.SetSuspensionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.SetSuspensionReply, _abc.Awaitable[_fleet_pb2.SetSuspensionReply]]: ...
+
+    @_abc_1.abstractmethod
+    def CancelMessages(
+        self,
+        request: _fleet_pb2.CancelMessagesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.CancelMessagesReply, _abc.Awaitable[_fleet_pb2.CancelMessagesReply]]:
+        """Stops messages, where that is still possible; one result for each id, in the order asked."""
 
 def add_FleetServiceServicer_to_server(servicer: FleetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

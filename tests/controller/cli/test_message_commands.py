@@ -155,3 +155,18 @@ async def test_an_uncertain_message_is_resolved_by_one_word(cli: Cli) -> None:
     assert "too late now" in shown.out
     (entry,) = (await cli("audit", "list", "--subject", f"message/{id_}", "--json")).data
     assert (entry["action"], entry["reason"]) == ("resolve-message", "too late now")
+
+
+async def test_messages_are_cancelled_and_those_that_cannot_be_are_named(cli: Cli) -> None:
+    await cli.apply()
+    await cli("message", "submit", "--client", "harbor", stdin=_LETTER)
+    (message,) = json.loads((await cli("message", "list", "--json")).out)
+    dry = await cli("message", "cancel", message["id"], "--dry-run")
+    assert (dry.code, "a dry run" in dry.out) == (0, True), dry.err
+    ran = await cli("message", "cancel", message["id"], "nobody", "--reason", "a test", "--json")
+    assert ran.code == 1
+    assert [each["outcome"] for each in json.loads(ran.out)["results"]] == ["cancelled", "unknown"]
+    assert "1 of 2 cannot be stopped: 1 unknown" in ran.err
+    assert (await cli("message", "cancel", "nobody")).code == 4
+    shown = json.loads((await cli("message", "show", message["id"], "--json")).out)
+    assert shown["message"]["state"] == "cancelled"

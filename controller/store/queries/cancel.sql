@@ -1,0 +1,39 @@
+-- lock --
+-- Messages as they stand, held until the end of the transaction; `term_held`: the node that has it
+-- is in a term and may answer.
+SELECT m.id, m.state, m.attempts, m.reason, coalesce(m.node_id, '') AS node_id,
+       coalesce(m.cancel_asked_by, '') AS cancel_asked_by,
+       EXISTS (SELECT 1 FROM lease AS l WHERE l.node_id = m.node_id AND l.held) AS term_held
+FROM message AS m WHERE m.id = ANY(%(ids)s)
+ORDER BY m.id FOR UPDATE OF m
+
+-- end --
+-- Ends messages that no node has. The arrays run in parallel.
+UPDATE message AS m
+SET state = 'cancelled', final_at = now(), reason = t.reason
+FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason)
+WHERE m.id = t.id AND m.state = ANY(%(states)s)
+
+-- ask --
+-- Notes who wants messages cancelled that a node has; the first one stands.
+UPDATE message SET cancel_asked_by = %(actor)s
+WHERE id = ANY(%(ids)s) AND cancel_asked_by IS NULL
+
+-- on_nodes --
+-- What these nodes are to give back because it is cancelled, for each at most so many.
+SELECT n.node_id, m.id
+FROM unnest(%(node_ids)s::text[]) AS n (node_id)
+CROSS JOIN LATERAL (
+    SELECT x.id FROM message AS x
+    WHERE x.node_id = n.node_id AND x.cancel_asked_by IS NOT NULL
+      AND x.state IN ('dispatched', 'queued')
+    ORDER BY x.id LIMIT %(limit)s
+) AS m
+
+-- came_back --
+-- Messages that nodes gave back, or did not take, and that are to be cancelled; locked.
+SELECT id, attempts, cancel_asked_by FROM message
+WHERE cancel_asked_by IS NOT NULL AND state IN ('accepted', 'scheduled')
+ORDER BY id
+LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED
