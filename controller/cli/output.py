@@ -103,7 +103,7 @@ _STYLES = {
     "lost": "bold red", "suspended": "red", "bounced": "red", "expired": "red",
     "uncertain": "bold red", "fenced": "bold red", "cordoned": "yellow", "draining": "yellow",
     "drained": "yellow", "decommissioned": "dim",
-    "retired": "dim", "new": "dim", "deferred": "yellow",
+    "retired": "dim", "new": "dim", "deferred": "yellow", "stopped": "red", "slowed": "yellow",
 }  # fmt: skip
 
 

@@ -72,7 +72,8 @@ class Client:
 class Facts:
     """What is known of the fleet. `mailboxes`: address -> (client id, display name).
 
-    `suppressed`: (client id or '', address or @domain) -> reason.
+    `suppressed`: (client id or '', address or @domain) -> reason. `providers`: recipient's domain
+    -> provider, of those that were looked up.
     """
 
     fleet: str
@@ -80,6 +81,7 @@ class Facts:
     clients: Mapping[str, Client]
     mailboxes: Mapping[str, tuple[str, str]]
     suppressed: Mapping[tuple[str, str], str]
+    providers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ reason, asks again with the same keys and gets the same ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -26,6 +26,7 @@ CHANNEL = "accepted"
 _MESSAGE = (
     ("id", "text"), ("client_id", "text"), ("idempotency_key", "text"), ("fingerprint", "bytea"),
     ("mailbox", "text"), ("recipient", "text"), ("not_before", "timestamptz"), ("size", "int4"),
+    ("provider", "text"),
 )  # fmt: skip
 _CONTENT = (("message_id", "text"), ("added", "bytea"), ("content", "bytea"))
 # So many messages are read before other tasks of the event loop get their turn.
@@ -130,7 +131,8 @@ async def _store_in(tx: Transaction, fresh: dict[int, Read], now: datetime) -> d
     if new:
         gathered = await facts.gather(tx, list(new.values()))
         decided = {n: admit(m, gathered, new_message_id(), now) for n, m in new.items()}
-        await _write(tx, [d for d in decided.values() if isinstance(d, Admitted)])
+        admitted = [d for d in decided.values() if isinstance(d, Admitted)]
+        await _write(tx, admitted, gathered.providers)
         for n, decision in decided.items():
             if isinstance(decision, Admitted):
                 results[n] = Taken(decision.message_id, duplicate=False)
@@ -139,7 +141,7 @@ async def _store_in(tx: Transaction, fresh: dict[int, Read], now: datetime) -> d
     return results
 
 
-async def _write(tx: Transaction, admitted: list[Admitted]) -> None:
+async def _write(tx: Transaction, admitted: list[Admitted], providers: Mapping[str, str]) -> None:
     if not admitted:
         return
     # In the order of the unique index: two batches that share keys wait for one another in turn,
@@ -153,6 +155,8 @@ async def _write(tx: Transaction, admitted: list[Admitted]) -> None:
                 a.message_id, a.read.submission.client_id, a.read.submission.idempotency_key,
                 a.read.fingerprint, a.mailbox, a.read.recipient, a.not_before,
                 len(a.added) + len(a.read.submission.content),
+                # None: nobody has looked yet; controller.providers will.
+                providers.get(a.read.recipient.rpartition("@")[2].lower()),
             )
             for a in admitted
         ),

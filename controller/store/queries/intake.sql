@@ -25,3 +25,8 @@ SELECT address, client_id, display_name FROM mailbox WHERE address = ANY(%(addre
 SELECT client_id, recipient, reason
 FROM suppression
 WHERE client_id = ANY(%(client_ids)s) AND recipient = ANY(%(recipients)s)
+
+-- providers --
+-- The providers of these domains, as far as the DNS was asked and its answer still holds.
+SELECT domain, provider FROM mail_domain
+WHERE domain = ANY(%(domains)s) AND outcome = 'found' AND due_at > now()

@@ -171,3 +171,21 @@ async def test_the_same_keys_at_once_make_one_message_each(
 
 async def test_an_empty_batch_is_answered_emptily(store: Store) -> None:
     assert await ingest(store, []) == []
+
+
+async def test_the_provider_of_a_known_domain_is_stored_at_once(
+    store: Store, database: str, make_fleet: Fleet
+) -> None:
+    make_fleet("acme")
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO mail_domain (domain, provider, outcome, due_at) VALUES"
+            " ('known.test', 'google', 'found', now() + interval '1 h'),"
+            " ('stale.test', 'google', 'found', now()),"
+            " ('failed.test', 'unknown', 'failed', now() + interval '1 h')"
+        )
+    names = ("Known", "stale", "failed", "new")
+    submitted = [Submission(n, "acme", "", f"r@{n}.test", None, BODY) for n in names]
+    ids(await ingest(store, submitted))
+    found = rows(database, "SELECT idempotency_key, provider FROM message")
+    assert dict(found) == {"Known": "google", "stale": None, "failed": None, "new": None}
