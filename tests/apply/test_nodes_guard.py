@@ -24,7 +24,7 @@ from tests.apply.specs import good_spec
 
 pytestmark = [pytest.mark.root, pytest.mark.lab, pytest.mark.timeout(3000)]
 
-KILLS = int(os.environ.get("POSTFLEET_KILLS", "4"))
+KILLS = int(os.environ.get("POSTFLEET_KILLS", "3"))
 EGRESSES = ("px001", "px002", "px003")
 # The senders' tokens, unique over all tests of this file.
 _numbers = itertools.count(1)
@@ -100,7 +100,8 @@ class Traffic:
 @pytest.fixture
 def traffic(node: PreparedNode) -> Iterator[Traffic]:
     dice = random.Random(20261125)
-    spec = good_spec(node.run_good_spec() + 1, egresses=3)
+    with node.gateway() as gateway:
+        spec = good_spec(max(1, gateway.status().config_generation), egresses=3)
     for egress in spec.egresses:
         egress.address.address = str(node.node.address)
     spec.mail.minimal_backoff_s, spec.mail.maximal_backoff_s = 2, 4
