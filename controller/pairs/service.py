@@ -54,8 +54,10 @@ class ShapingService(shaping_pb2_grpc.ShapingServiceServicer):
     async def ReleasePair(
         self, request: shaping_pb2.ReleasePairRequest, context: Context
     ) -> shaping_pb2.ReleasePairReply:
-        if request.scope not in PAIRS:
-            raise BadRequestError(f"scope: {request.scope!r}; there are {', '.join(PAIRS)}")
+        if request.scope not in (*PAIRS, *_WHOLE):
+            raise BadRequestError(f"scope: {request.scope!r}; {', '.join((*PAIRS, *_WHOLE))}")
+        if (request.scope in PAIRS) != bool(request.provider):
+            raise BadRequestError("provider: belongs to a pair, and to nothing else")
         pair = {key: clean(getattr(request, key), key) for key in _KEY}
         reason, actor = reason_given(request.reason), peer_identity(cast("Peer", context)).actor
 
@@ -66,16 +68,18 @@ class ShapingService(shaping_pb2_grpc.ShapingServiceServicer):
 
 
 _KEY = ("scope", "provider", "subject")
+_WHOLE = ("egress", "domain", "mailbox")
 
 
 async def _release(
     tx: Transaction, pair: dict[str, str], at_once: bool, reason: str, actor: str
 ) -> shaping_pb2.ReleasePairReply:
-    was = await tx.fetch_one(_SQL["release"], **pair, sources=list(SOURCES))
+    subject = "/".join(filter(None, (pair["provider"], pair["subject"])))
+    was = await tx.fetch_one(_SQL["release"], **pair, stopped=subject, sources=list(SOURCES))
     if not any(was.values()):
         return shaping_pb2.ReleasePairReply(changed=False)
-    subject = f"{pair['provider']}/{pair['subject']}"
-    if not at_once:
+    begins_slowly = pair["scope"] in PAIRS and not at_once
+    if begins_slowly:
         slow = starting(None, START_PER_HOUR, datetime.now(UTC))
         words = f"released by {actor}: {reason}"
         await keep_slow(tx, pair["scope"], subject, slow, "released", words, {})
@@ -85,9 +89,10 @@ async def _release(
         action=f"release-{pair['scope']}",
         subject=f"{pair['scope']}/{subject}",
         reason=reason,
-        evidence={"at_once": at_once, "was": was},
+        evidence={"begins_slowly": begins_slowly, "was": was},
     )
-    return shaping_pb2.ReleasePairReply(changed=True, per_hour=0 if at_once else START_PER_HOUR)
+    per_hour = START_PER_HOUR if begins_slowly else 0
+    return shaping_pb2.ReleasePairReply(changed=True, per_hour=per_hour)
 
 
 def _pair(row: Row) -> shaping_pb2.Pair:

@@ -30,7 +30,7 @@ file takes shipped rules away. A controller does not start with rules that `shap
     postfleet shaping list                  the rules in the order in which they are asked
     postfleet shaping explain TEXT          what a reply means, which rule fires, what would happen
     postfleet shaping pairs                 what receivers slowed or stopped, by which words
-    postfleet shaping release PAIR          end it by hand, when its cause is mended
+    postfleet shaping release WHAT          end it by hand, when its cause is mended
 
 What our own gateway says (`421 4.3.2 postfleet: …`) and what Postfix repeats for mail that it did
 not attempt fires nothing.

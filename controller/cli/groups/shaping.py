@@ -207,18 +207,25 @@ def pairs(
     examples=(
         "postfleet shaping release microsoft/px001 --reason 'delisted, ticket 1234'",
         "postfleet shaping release google/acme.example --at-once --reason 'DKIM record mended'",
+        "postfleet shaping release px001 --reason 'off the list since this morning'",
     ),
 )
 def release(
     session: Session,
-    pair: Annotated[str, typer.Argument(metavar="PAIR", help="PROVIDER/EGRESS or PROVIDER/DOMAIN")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="PROVIDER/EGRESS or PROVIDER/DOMAIN; or an egress, domain or mailbox alone",
+        ),
+    ],
     reason: Reason = "",
     at_once: Annotated[
         bool, typer.Option("--at-once", help="Limit it no more; else it begins slowly")
     ] = False,
     dry_run: DryRun = False,
 ) -> None:
-    """End what slows or stops a pair because of a receiver's words."""
+    """End what slows or stops a pair, or stops more than one, because of a receiver's words."""
     from postfleet.v1 import shaping_pb2
 
     from controller.cli.connection import asking
@@ -226,11 +233,12 @@ def release(
     from controller.cli.failure import Failure
     from controller.cli.output import as_data, print_json
 
-    provider, _, subject = pair.partition("/")
-    if not provider or not subject:
-        raise Failure(Exit.USAGE, f"{pair}: PROVIDER/EGRESS or PROVIDER/DOMAIN; see shaping pairs")
-    # Ids of egresses have no dot, domains have one.
-    scope = "provider-domain" if "." in subject else "provider-egress"
+    provider, slash, subject = what.partition("/")
+    if not slash:
+        provider, subject = "", what
+    if not subject or (slash and not provider):
+        raise Failure(Exit.USAGE, f"{what}: PROVIDER/EGRESS, PROVIDER/DOMAIN, or one thing alone")
+    scope = f"provider-{_kind(subject)}" if slash else _kind(subject)
     request = shaping_pb2.ReleasePairRequest(
         scope=scope, provider=provider, subject=subject, at_once=at_once, reason=reason,
         dry_run=dry_run,
@@ -239,12 +247,17 @@ def release(
     if session.json:
         print_json({"dry_run": dry_run} | as_data(reply))
     elif not reply.changed:
-        print(f"{pair}: no receiver's words slow or stop it; nothing changed")
+        print(f"{what}: no receiver's words slow or stop it; nothing changed")
     else:
         then = (
             f"begins with {reply.per_hour:,.0f} messages an hour" if reply.per_hour else "is free"
         )
-        print(f"{pair}: {'would be' if dry_run else 'is'} released; it {then}")
+        print(f"{what}: {'would be' if dry_run else 'is'} released; it {then}")
+
+
+def _kind(name: str) -> str:
+    # Ids of egresses have no dot, domains have one.
+    return "mailbox" if "@" in name else "domain" if "." in name else "egress"
 
 
 def _data(rule: Any) -> dict[str, Any]:

@@ -160,10 +160,11 @@ ORDER BY r.scope, r.provider, r.subject
 LIMIT %(limit)s
 
 -- release --
--- Ends what receivers' words made of a pair; what an operator stopped stays. Tells what there was.
+-- Ends what receivers' words made of a pair, or (provider '') of an egress, domain or mailbox; what an
+-- operator stopped stays. Tells what there was.
 WITH stops AS (
     DELETE FROM suspension
-    WHERE scope = %(scope)s AND subject = %(provider)s || '/' || %(subject)s
+    WHERE scope = %(scope)s AND subject = %(stopped)s
       AND source = ANY(%(sources)s)
     RETURNING 1
 ), breakers AS (

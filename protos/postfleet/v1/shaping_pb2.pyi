@@ -142,7 +142,9 @@ class ReleasePairRequest(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
+    """provider-egress, provider-domain; egress, domain, mailbox"""
     provider: _builtins.str
+    """Empty with the latter three."""
     subject: _builtins.str
     at_once: _builtins.bool
     """Limit it no more at all."""

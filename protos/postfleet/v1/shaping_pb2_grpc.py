@@ -57,7 +57,8 @@ class ShapingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ReleasePair(self, request, context):
-        """Ends what stops a pair because of a receiver's words. It begins slowly, unless at_once.
+        """Ends what slows or stops a pair, or stops an egress, domain or mailbox, because of a receiver's
+        words. A pair begins slowly, unless at_once.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,7 +36,9 @@ class ShapingServiceStub:
     ListPairs: _grpc.UnaryUnaryMultiCallable[_shaping_pb2.ListPairsRequest, _shaping_pb2.PairList]
     """Pairs that are slowed or stopped now, ordered by scope, provider, subject; comes in pages."""
     ReleasePair: _grpc.UnaryUnaryMultiCallable[_shaping_pb2.ReleasePairRequest, _shaping_pb2.ReleasePairReply]
-    """Ends what stops a pair because of a receiver's words. It begins slowly, unless at_once."""
+    """Ends what slows or stops a pair, or stops an egress, domain or mailbox, because of a receiver's
+    words. A pair begins slowly, unless at_once.
+    """
 
 @_typing.type_check_only
 class ShapingServiceAsyncStub(ShapingServiceStub):
@@ -44,7 +46,9 @@ class ShapingServiceAsyncStub(ShapingServiceStub):
     ListPairs: _aio.UnaryUnaryMultiCallable[_shaping_pb2.ListPairsRequest, _shaping_pb2.PairList]  # type: ignore[assignment]
     """Pairs that are slowed or stopped now, ordered by scope, provider, subject; comes in pages."""
     ReleasePair: _aio.UnaryUnaryMultiCallable[_shaping_pb2.ReleasePairRequest, _shaping_pb2.ReleasePairReply]  # type: ignore[assignment]
-    """Ends what stops a pair because of a receiver's words. It begins slowly, unless at_once."""
+    """Ends what slows or stops a pair, or stops an egress, domain or mailbox, because of a receiver's
+    words. A pair begins slowly, unless at_once.
+    """
 
 class ShapingServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -61,6 +65,8 @@ class ShapingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _shaping_pb2.ReleasePairRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_shaping_pb2.ReleasePairReply, _abc.Awaitable[_shaping_pb2.ReleasePairReply]]:
-        """Ends what stops a pair because of a receiver's words. It begins slowly, unless at_once."""
+        """Ends what slows or stops a pair, or stops an egress, domain or mailbox, because of a receiver's
+        words. A pair begins slowly, unless at_once.
+        """
 
 def add_ShapingServiceServicer_to_server(servicer: ShapingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -71,5 +71,19 @@ async def test_what_an_operator_stopped_is_not_released(cli: Cli) -> None:
     assert len((await cli("shaping", "pairs", "--json")).data) == 1
 
 
-async def test_a_pair_that_is_none_is_a_mistake(cli: Cli) -> None:
-    assert (await cli("shaping", "release", "google")).code == 2
+async def test_an_egress_stopped_by_a_rule_is_released(cli: Cli) -> None:
+    store = cli.served.controller.store
+    await store.execute(
+        sql("INSERT INTO suspension (scope, subject, source, stage, reason) VALUES"
+            " ('egress', 'px1', 'shaping', 'spamhaus', 'listed'),"
+            " ('mailbox', 'm@acme.test', 'shaping', 'yandex', 'spam')")
+    )  # fmt: skip
+    assert "is free" in (await cli("shaping", "release", "px1")).out
+    assert "is free" in (await cli("shaping", "release", "m@acme.test")).out
+    assert (await cli("shaping", "pairs", "--json")).data == []
+    assert "nothing changed" in (await cli("shaping", "release", "acme.test")).out
+
+
+async def test_what_is_no_pair_is_a_mistake(cli: Cli) -> None:
+    assert (await cli("shaping", "release", "google/")).code == 2
+    assert (await cli("shaping", "release", "/px1")).code == 2
