@@ -39,6 +39,10 @@ class ControllerError(ProvisioningError):
     """The controller could not be asked, or refused."""
 
 
+class OrderRefused(ControllerError):
+    """The controller refused an order as things stand; nothing was changed."""
+
+
 class Interrupted(ProvisioningError):
     """The operator stopped it between two steps; running it again goes on from there."""
 

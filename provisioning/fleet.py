@@ -14,7 +14,7 @@ from typing import TypeVar
 import grpc
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
-from provisioning.errors import ControllerError
+from provisioning.errors import ControllerError, OrderRefused
 
 DEADLINE_S = 30.0
 # Every call here may be repeated: an order that finds everything as it should be changes nothing.
@@ -98,6 +98,11 @@ class Fleet:
         request = fleet_pb2.FenceNodeRequest(node_id=node_id, reason=reason, dry_run=dry_run)
         return self._call(lambda: self._stub.FenceNode(request, timeout=DEADLINE_S))
 
+    def rebalance(self, reason: str) -> fleet_pb2.ShardPlan:
+        """Order the load evened out by the fewest moves. Raises OrderRefused: one is running."""
+        request = fleet_pb2.RebalanceShardsRequest(reason=reason)
+        return self._call(lambda: self._stub.RebalanceShards(request, timeout=DEADLINE_S))
+
     def decommission(
         self, node_id: str, *, fenced: bool, dry_run: bool, reason: str
     ) -> fleet_pb2.Node:
@@ -118,7 +123,8 @@ class Fleet:
                 if code == grpc.StatusCode.UNAVAILABLE and time.monotonic() < patient_until:
                     time.sleep(1)
                     continue
-                raise ControllerError(
+                refused = code == grpc.StatusCode.FAILED_PRECONDITION
+                raise (OrderRefused if refused else ControllerError)(
                     f"the controller at {self._controller} answered {code.name}: {words}"
                 ) from error
             self._answered = True

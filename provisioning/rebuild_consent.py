@@ -21,7 +21,7 @@ from provisioning.task_run import Chosen
 
 def is_alive(node: fleet_pb2.Node) -> bool:
     """It may be sending at this moment."""
-    return node.lease_valid or node.state in ("connected", "cordoned")
+    return node.lease_valid or node.state in ("connected", "cordoned", "draining", "drained")
 
 
 def lost_ones(nodes: Chosen, fleet: Fleet) -> Chosen:

@@ -33,6 +33,7 @@ from provisioning.errors import (
     ConnectionFailed,
     Interrupted,
     LeftToDo,
+    OrderRefused,
     ProvisioningError,
 )
 from provisioning.fleet import Fleet
@@ -44,8 +45,6 @@ from provisioning.repin import key_as_written, still_to_write, write_key
 from provisioning.wish import REBUILDING
 
 SHARE_WAIT_S = 120.0
-# Without a free egress there is none to wait for; placement looks every second or so.
-NOTHING_FREE_S = 15.0
 PAUSE_S = 0.5
 BACK = "alive again, left alone"
 
@@ -132,7 +131,7 @@ def _rebuild(
     job = _at(job, access)
     _provision(job)
     provisioned_at = time.monotonic()
-    sending = _open(job)
+    sending = _open(job, f"{how.reason}: {job.node_id} is back")
     now = time.monotonic()
     job.report.line(
         job.node_id,
@@ -210,7 +209,7 @@ def _provision(job: Job) -> None:
     bring_about(job)
 
 
-def _open(job: Job) -> str:
+def _open(job: Job, reason: str) -> str:
     """Open the node, and wait until it sends for its share; returns a sentence about it."""
     with phase(job, "open") as words:
         fleet_of(job).cordon(job.node_id, False)
@@ -218,25 +217,33 @@ def _open(job: Job) -> str:
             machine.run(f"rm -f {REBUILDING}")
         words.append("it may have egresses again")
     with phase(job, "share") as words:
-        words.append(_await_share(job))
+        words.append(_await_share(job, reason))
     return words[0]
 
 
-def _await_share(job: Job) -> str:
+def _await_share(job: Job, reason: str) -> str:
+    """Order a share for it as soon as it has a lease, and see it arrive."""
     began = time.monotonic()
+    ordered = False
     while True:
         node = fleet_of(job).node(job.node_id)
         runs = 0 < node.running_generation == node.wanted_generation
         if node.egresses and node.lease_valid and runs:
             return f"it sends for {node.egresses} egresses, {node.mailboxes} mailboxes"
-        waited_s = time.monotonic() - began
-        if not node.egresses and waited_s > NOTHING_FREE_S:
-            return "no egress is free for it: `postfleet shard rebalance` gives it a share"
-        if waited_s > SHARE_WAIT_S or job.stopped():
+        if not ordered and not node.egresses and node.lease_valid:
+            try:
+                plan = fleet_of(job).rebalance(reason)
+            except OrderRefused:
+                pass  # another one is running, and may bring the share; else it is asked again
+            else:
+                ordered = True
+                if not any(move.to_node == job.node_id for move in plan.moves):
+                    return "the load is even without it: it gets the egresses that come next"
+        if time.monotonic() - began > SHARE_WAIT_S or job.stopped():
             return (
                 f"it is {node.state} with {node.egresses} egresses and runs generation "
                 f"{node.running_generation} of {node.wanted_generation}: see `postfleet node show "
-                f"{job.node_id}`"
+                f"{job.node_id}` and `postfleet shard moves`"
             )
         time.sleep(PAUSE_S)
 

@@ -133,6 +133,7 @@ def test_a_dead_node_is_rebuilt_by_a_user_with_sudo_also_when_interrupted(
     assert node.run("ls /root/.ssh/authorized_keys", check=False).returncode != 0
     assert not fleet.node("n1").cordoned
     assert fleet.node("n1").state == "connected"
+    assert fleet.node("n1").egresses > 0
     assert "was replaced" in session_refusal(fleet, "n1", old)
     assert fleet.fab("check", "--node", "n1").returncode == 0
 
