@@ -127,8 +127,8 @@ def _rebuild(
     else:
         job.report.line(job.node_id, "reinstall", "was done", 0, f"{access.host} is {disk}")
     bare_at = time.monotonic()
+    job = _at(job, access)  # the new key is written down before anything can stop us
     _may_go_on(job, "before the machine was provisioned")
-    job = _at(job, access)
     _provision(job)
     provisioned_at = time.monotonic()
     sending = _open(job, f"{how.reason}: {job.node_id} is back")
