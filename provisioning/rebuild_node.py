@@ -33,7 +33,6 @@ from provisioning.errors import (
     ConnectionFailed,
     Interrupted,
     LeftToDo,
-    OrderRefused,
     ProvisioningError,
 )
 from provisioning.fleet import Fleet
@@ -42,10 +41,9 @@ from provisioning.one_node import Job, bring_about
 from provisioning.rebuild_how import How
 from provisioning.reinstall import run_hook
 from provisioning.repin import key_as_written, still_to_write, write_key
+from provisioning.share import await_share
 from provisioning.wish import REBUILDING
 
-SHARE_WAIT_S = 120.0
-PAUSE_S = 0.5
 BACK = "alive again, left alone"
 
 
@@ -217,35 +215,8 @@ def _open(job: Job, reason: str) -> str:
             machine.run(f"rm -f {REBUILDING}")
         words.append("it may have egresses again")
     with phase(job, "share") as words:
-        words.append(_await_share(job, reason))
+        words.append(await_share(fleet_of(job), job.node_id, reason, job.stopped))
     return words[0]
-
-
-def _await_share(job: Job, reason: str) -> str:
-    """Order a share for it as soon as it has a lease, and see it arrive."""
-    began = time.monotonic()
-    ordered = False
-    while True:
-        node = fleet_of(job).node(job.node_id)
-        runs = 0 < node.running_generation == node.wanted_generation
-        if node.egresses and node.lease_valid and runs:
-            return f"it sends for {node.egresses} egresses, {node.mailboxes} mailboxes"
-        if not ordered and not node.egresses and node.lease_valid:
-            try:
-                plan = fleet_of(job).rebalance(reason)
-            except OrderRefused:
-                pass  # another one is running, and may bring the share; else it is asked again
-            else:
-                ordered = True
-                if not any(move.to_node == job.node_id for move in plan.moves):
-                    return "the load is even without it: it gets the egresses that come next"
-        if time.monotonic() - began > SHARE_WAIT_S or job.stopped():
-            return (
-                f"it is {node.state} with {node.egresses} egresses and runs generation "
-                f"{node.running_generation} of {node.wanted_generation}: see `postfleet node show "
-                f"{job.node_id}` and `postfleet shard moves`"
-            )
-        time.sleep(PAUSE_S)
 
 
 def _left_to_do(job: Job) -> list[str]:
