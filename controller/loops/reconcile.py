@@ -3,7 +3,8 @@
 Each cycle reads the fleet, lets `controller.placement` decide where everything should be, and
 `controller.shards` which part of that may be done now: what is free is assigned at once (the node's
 wanted generation rises in the same transaction), what sends is asked back a few at a time. While an
-order to rebalance stands, the load is evened out too; it ends when nothing is left to move.
+order to rebalance stands, the load is evened out too; it ends when nothing is left to move. While
+nothing changes, nothing is read but whether anything did.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from controller.leases.watcher import Watcher
 from controller.metrics import REGISTRY
 from controller.placement import Plan, Policy, place
 from controller.shards.carry_out import carry_out, withdraw_idle
+from controller.shards.changes import ChangeCheck
 from controller.shards.fleet_now import FleetNow
 from controller.shards.read import LOCK, read_fleet_now
-from controller.shards.snapshot import JOIN_GRACE_S, build_snapshot, node_states
+from controller.shards.snapshot import JOIN_GRACE_S, build_snapshot, holds_for_s, node_states
 from controller.shards.steps import Steps, next_steps
 from controller.store import Store, Transaction, queries
 
@@ -59,12 +61,18 @@ class Reconciler:
         self._store = store
         self._join_grace_s = join_grace_s
         self._watcher = Watcher(store, clock)
+        self._check = ChangeCheck(clock)
         self._left_out: tuple[str, ...] = ()
+        self._said = ""
 
     async def run_cycle(self) -> str:
         """One look at leases and placement."""
         ended = await self._watcher.look()
-        plan, steps = await self._store.run(self._place)
+        if not ended and not await self._check.is_due(self._store):
+            return self._said
+        self._check.forget()
+        plan, steps, snapshot, good_for_s = await self._store.run(self._place)
+        self._check.remember(snapshot, good_for_s)
         UNPLACED.set(len(plan.left_out))
         MOVING.set(steps.under_way)
         WAITING.set(steps.waiting)
@@ -77,10 +85,12 @@ class Reconciler:
             words.append(f"{len(plan.left_out)} egresses fit nowhere")
         if steps.moved or plan.left_out or ended:
             _log.info("reconciled", did=", ".join(words))
-        return ", ".join(words) or "everything is where it should be"
+        self._said = ", ".join(words) or "everything is where it should be"
+        return self._said
 
-    async def _place(self, tx: Transaction) -> tuple[Plan, Steps]:
+    async def _place(self, tx: Transaction) -> tuple[Plan, Steps, str, float]:
         await tx.lock(LOCK)
+        snapshot = await self._check.look(tx)
         await withdraw_idle(tx)
         fleet = await read_fleet_now(tx)
         plan, steps = await asyncio.to_thread(_decide, fleet, self._join_grace_s)
@@ -89,7 +99,8 @@ class Reconciler:
         if fleet.order and not plan.moves and not steps.under_way:
             await _end_order(tx)
         await self._report_left_out(tx, plan)
-        return plan, steps
+        await self._check.prune(tx, snapshot)
+        return plan, steps, snapshot, holds_for_s(fleet, self._join_grace_s)
 
     async def _report_left_out(self, tx: Transaction, plan: Plan) -> None:
         left_out = tuple(item.egress_id for item in plan.left_out)

@@ -8,6 +8,7 @@ to it, and its room is not given away.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from controller.placement import EgressView, NodeState, NodeView, Snapshot
@@ -28,6 +29,12 @@ def node_state(node: NodeNow, join_grace_s: float) -> NodeState:
     if absent or node.decommissioned or node.draining:
         return NodeState.LEAVING
     return NodeState.CORDONED if node.is_closed else NodeState.ACTIVE
+
+
+def holds_for_s(fleet: FleetNow, join_grace_s: float) -> float:
+    """After how many seconds a node stops being awaited, if nothing else changes; else infinity."""
+    awaited = (node for node in fleet.nodes if is_awaited(node, join_grace_s))
+    return min((join_grace_s - node.age_s for node in awaited), default=math.inf)
 
 
 def node_states(fleet: FleetNow, join_grace_s: float) -> dict[str, NodeState]:

@@ -1,5 +1,14 @@
 -- Made by `python -m controller.store.schema` from the migrations; not to be edited.
 
+CREATE FUNCTION public.note_shard_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    INSERT INTO shard_change VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING;
+    RETURN NULL;
+END
+$$;
+
 CREATE TABLE public.assignment (
     egress_id text NOT NULL,
     node_id text NOT NULL,
@@ -367,6 +376,10 @@ CREATE TABLE public.setting (
 
 COMMENT ON TABLE public.setting IS 'fleet-wide settings of the inventory (name "fleet") and the like';
 
+CREATE TABLE public.shard_change (
+    xid xid8 NOT NULL
+);
+
 CREATE TABLE public.shard_move (
     egress_id text NOT NULL,
     from_node text NOT NULL,
@@ -473,6 +486,9 @@ ALTER TABLE ONLY public.schema_migration
 ALTER TABLE ONLY public.setting
     ADD CONSTRAINT setting_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY public.shard_change
+    ADD CONSTRAINT shard_change_pkey PRIMARY KEY (xid);
+
 ALTER TABLE ONLY public.shard_move
     ADD CONSTRAINT shard_move_pkey PRIMARY KEY (egress_id);
 
@@ -527,6 +543,36 @@ CREATE INDEX message_waiting ON public.message USING btree (client_id, COALESCE(
 CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, COALESCE(provider, 'unknown'::text), not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
 
 CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
+
+CREATE TRIGGER shard_change AFTER UPDATE ON public.assignment FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER UPDATE ON public.client FOR EACH ROW WHEN ((old.priority IS DISTINCT FROM new.priority)) EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER UPDATE ON public.egress FOR EACH ROW WHEN (((((old.client_id IS DISTINCT FROM new.client_id) OR (old.only_node IS DISTINCT FROM new.only_node)) OR (old.region IS DISTINCT FROM new.region)) OR (old.state IS DISTINCT FROM new.state))) EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER UPDATE ON public.lease FOR EACH ROW WHEN ((((old.held IS DISTINCT FROM new.held) OR ((old.epoch = 1) IS DISTINCT FROM (new.epoch = 1))) OR ((old.renewals = 0) IS DISTINCT FROM (new.renewals = 0)))) EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER UPDATE ON public.mailbox FOR EACH ROW WHEN ((old.egress_id IS DISTINCT FROM new.egress_id)) EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER UPDATE ON public.node FOR EACH ROW WHEN (((((((((old.capacity IS DISTINCT FROM new.capacity) OR (old.failure_domain IS DISTINCT FROM new.failure_domain)) OR (old.region IS DISTINCT FROM new.region)) OR (old.cordoned IS DISTINCT FROM new.cordoned)) OR (old.draining IS DISTINCT FROM new.draining)) OR (old.decommissioned IS DISTINCT FROM new.decommissioned)) OR (old.fenced IS DISTINCT FROM new.fenced)) OR (old.added_at IS DISTINCT FROM new.added_at))) EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.rebalance FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.running_mailbox FOR EACH STATEMENT EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.setting FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.shard_move FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change_set AFTER INSERT OR DELETE ON public.assignment FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change_set AFTER INSERT OR DELETE ON public.egress FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change_set AFTER INSERT OR DELETE ON public.lease FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change_set AFTER INSERT OR DELETE ON public.mailbox FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change_set AFTER INSERT OR DELETE ON public.node FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
 
 ALTER TABLE ONLY public.assignment
     ADD CONSTRAINT assignment_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id);

@@ -8,7 +8,9 @@ import pytest
 
 from controller.keys.sealing import open_sealer
 from controller.loops.reconcile import Reconciler
-from controller.store import Store, queries
+from controller.shards.fleet_now import FleetNow
+from controller.shards.read import read_fleet_now
+from controller.store import Store, Transaction, queries
 from tests.controller.small_fleet import apply, small_inventory, sql
 
 
@@ -262,3 +264,36 @@ async def test_a_rebalance_ends_by_itself_when_the_load_is_even(
     (entry,) = await store.fetch_all(sql("SELECT * FROM audit WHERE action = 'end-rebalance'"))
     assert entry["evidence"]["ordered_by"] == "operator/x"
     assert await store.fetch_value(sql("SELECT count(*) FROM rebalance")) == 0
+
+
+async def test_nothing_is_read_while_nothing_changes(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await scene.cycle()
+    await scene.holds("n1")
+    await scene.holds("n2")
+    await scene.cycle()
+    await scene.cycle()
+    readings = 0
+
+    async def counted(tx: Transaction) -> FleetNow:
+        nonlocal readings
+        readings += 1
+        return await read_fleet_now(tx)
+
+    monkeypatch.setattr("controller.loops.reconcile.read_fleet_now", counted)
+    for _ in range(5):
+        await scene.holds("n1")
+        await scene.holds("n2")
+        assert await scene.cycle(1) == "everything is where it should be"
+    assert readings == 0
+    await scene.store.execute(sql("UPDATE node SET draining = true WHERE id = 'n1'"))
+    assert "moved 2 egresses" in await scene.cycle(1)
+    # What it did is a change itself; then there is silence again.
+    await scene.cycle(1)
+    assert readings == 2
+    await scene.cycle(1)
+    assert readings == 2
+    await scene.holds("n2")
+    await scene.cycle(40)
+    assert readings == 3
