@@ -65,7 +65,9 @@ class Player:
         if impossible:
             return Score(scenario.name, impossible=impossible)
         self._settle(submitted, scene.may_wait_on, scenario.settle_s, say)
-        return self._judge(scenario.name, submitted, scene, began, say)
+        return self._judge(
+            scenario.name, submitted, scene, began, say, may_doubt=scenario.may_doubt
+        )
 
     def afterwards(self, say: Callable[[str], None]) -> Score:
         """Judges all mail of all scenarios once more: what came late, or twice, shows here."""
@@ -115,6 +117,8 @@ class Player:
         scene: Scene,
         began: float,
         say: Callable[[str], None],
+        *,
+        may_doubt: bool = True,
     ) -> Score:
         ground, until = self._ground, time.time()
 
@@ -140,5 +144,6 @@ class Player:
             began=began,
             until=until,
             may_wait_on=scene.may_wait_on,
+            may_doubt=may_doubt,
             late=scene.late,
         )

@@ -35,17 +35,19 @@ def score(
     began: float,
     until: float,
     may_wait_on: Collection[str] = (),
+    may_doubt: bool = True,
     late: Iterable[str] = (),
 ) -> Score:
     """The score of what was submitted in a scenario that lasted from `began` to `until`.
 
-    `may_wait_on`: nodes that stay off, whose mail may wait for them. `late`: steps that were not
-    done in time.
+    `may_wait_on`: nodes that stay off, whose mail may wait for them. `may_doubt`: what was broken
+    can cut a delivery, so that no evidence of it exists. `late`: steps that were not done in time.
     """
     differences = compare(evidence)
     accounts = {m: evidence.accounts[m] for m in evidence.submitted if m in evidence.accounts}
     waiting = [each for each in accounts.values() if each.state not in FINAL]
     uncertain = [each for each in accounts.values() if each.state == "uncertain"]
+    reasons = tuple(f"{each.message_id} on {each.node}: {each.reason}" for each in uncertain)
     records = [sighting.record for sighting in evidence.sightings]
     here = [span for span in spans(evidence.connections, until) if span.ended >= began]
     silent = {
@@ -68,7 +70,7 @@ def score(
         caps_exceeded=len(over),
         resume_s=resume_s(took_s for took_s, _ in silent.values()),
         elapsed_s=until - began,
-        reasons=tuple(f"{each.message_id} on {each.node}: {each.reason}" for each in uncertain),
+        reasons=reasons,
         wrong=(
             *late,
             *_too_late(silent),
@@ -76,6 +78,7 @@ def score(
             *(_waits(each) for each in waiting if each.node not in may_wait_on),
             *_wrong(differences, accounts),
             *over,
+            *(f"uncertain, although nothing cut a delivery: {r}" for r in reasons if not may_doubt),
         ),
     )
 

@@ -120,6 +120,11 @@ def test_uncertain_has_its_reason_and_is_no_contradiction_when_it_came() -> None
     assert found.holds
 
 
+def test_uncertain_is_wrong_where_nothing_cut_a_delivery() -> None:
+    found = judged(with_accounts({M2: account(M2, "uncertain")}), may_doubt=False)
+    assert found.wrong == (f"uncertain, although nothing cut a delivery: {M2} on n1: words",)
+
+
 def test_what_waits_on_a_node_that_stays_off_may_wait() -> None:
     evidence = with_accounts({M2: account(M2, "dispatched")})
     assert judged(evidence, may_wait_on={"n1"}).holds
