@@ -58,6 +58,7 @@ SCENARIOS = (
     Scenario("postgres-disk-full", scenes_machines.postgres_disk_full, may_doubt=True),
     Scenario("log-rotated", scenes_machines.log_rotated, may_doubt=False),
     Scenario("log-truncated", scenes_machines.log_truncated, may_doubt=True),
+    Scenario("drain", scenes_operator.drain, may_doubt=False),
     Scenario("deploy", scenes_operator.deploy, may_doubt=False),
     Scenario("two-controllers", scenes_operator.two_controllers, may_doubt=False),
 )

@@ -131,6 +131,7 @@ class Ground:
             node.boot()
         if not self.fleet.process.alive:
             self.start_controller()
+        self._even_out()
         seen = ""
 
         def whole() -> bool:
@@ -143,6 +144,22 @@ class Ground:
             wait_until("the fleet is whole", whole, _WHOLE_TIMEOUT_S)
         except StepLate as late:
             raise ChaosError(f"{late}: {seen}") from late
+
+    def _even_out(self) -> None:
+        """Every scenario begins with nodes that all have something to lose."""
+        wait_until("the controller answers", self.fleet.answers, _WHOLE_TIMEOUT_S)
+        for node in self.fleet.nodes():
+            if node.cordoned or node.fenced:
+                self.fleet.uncordon(node.id)
+        wait_until("every node has its lease", self._all_leased, _WHOLE_TIMEOUT_S)
+        if self.fleet.rebalance("the next scenario begins"):
+            wait_until("the load is even", self._is_even, _WHOLE_TIMEOUT_S)
+
+    def _is_even(self) -> bool:
+        return not self.fleet.is_rebalancing()
+
+    def _all_leased(self) -> bool:
+        return all(node.lease_valid for node in self.fleet.nodes())
 
     def not_whole(self) -> str:
         """What keeps mail from being sent by every mailbox; '' when nothing does."""

@@ -38,8 +38,11 @@ class Player:
         self.submitted: dict[str, Submitted] = {}
 
     def play(self, scenario: Scenario, say: Callable[[str], None]) -> Score:
-        """Plays it and judges it. Raises ChaosError where the fleet does not come up before it."""
-        self._ground.make_whole(say)
+        """Plays it and judges it; one before which the fleet does not come up does not hold."""
+        try:
+            self._ground.make_whole(say)
+        except LabError as error:
+            return Score(scenario.name, wrong=(f"the fleet is not whole before it: {error}",))
         scene = Scene(self._ground, self._rounds, say)
         began = time.time()
         load = Load(
@@ -71,8 +74,11 @@ class Player:
 
     def afterwards(self, say: Callable[[str], None]) -> Score:
         """Judges all mail of all scenarios once more: what came late, or twice, shows here."""
-        self._ground.make_whole(say)
         scene = Scene(self._ground, 0, say)
+        try:
+            self._ground.make_whole(say)
+        except LabError as error:
+            scene.late.append(f"the fleet is not whole: {error}")
         self._settle(self.submitted, (), 120.0, say)
         return self._judge("all at the end", self.submitted, scene, self._began, say)
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from lab.chaos.errors import ChaosError
-from lab.chaos.scene import Scene
+from lab.chaos.scene import DRAINED_S, Scene
 from lab.demo.fleet import run_controller
 from lab.demo.operator_tools import build_release, fab
 from lab.lab import Lab
@@ -16,6 +16,20 @@ from lab.settings import CHECKOUT
 _SHIPPED = ("controller", "node_agent", "provisioning", "inventory", "templates", "protos")
 _FILES = ("pyproject.toml", "uv.lock", "README.md")
 _VERSION = re.compile(r'^version = "([\d.]+)"$', re.MULTILINE)
+
+
+def drain(scene: Scene) -> None:
+    """A node is drained (node drain) while it sends: its egresses go over in order, and back."""
+    fleet, node = scene.ground.fleet, scene.victim()
+    scene.fault(node, DRAINED_S)
+    fleet.drain(node.id, "the scenario wants it empty")
+    scene.until_moved(node, 3 * DRAINED_S)
+    scene.pause(5)
+    fleet.uncordon(node.id)
+    fleet.rebalance("the node is back")
+    scene.until("the load is even again", lambda: not fleet.is_rebalancing(), 90)
+    scene.until_whole(60)
+    scene.pause(5)
 
 
 def deploy(scene: Scene) -> None:

@@ -111,6 +111,23 @@ class Fleet:
         """Attests that a node is off, as `postfleet node fence` does. Raises DemoError."""
         self._call("FenceNode", fleet_pb2.FenceNodeRequest(node_id=node_id, reason=reason))
 
+    def drain(self, node_id: str, reason: str) -> None:
+        """Orders that a node gives everything back, as `postfleet node drain`. Raises DemoError."""
+        self._call("DrainNode", fleet_pb2.DrainNodeRequest(node_id=node_id, reason=reason))
+
+    def uncordon(self, node_id: str) -> None:
+        """Opens a node again, as `postfleet node uncordon` does. Raises DemoError."""
+        self._call("SetNodeCordon", fleet_pb2.SetNodeCordonRequest(node_id=node_id))
+
+    def rebalance(self, reason: str) -> bool:
+        """Orders that the load is evened out; whether anything has to move. Raises DemoError."""
+        request = fleet_pb2.RebalanceShardsRequest(reason=reason)
+        return bool(self._call("RebalanceShards", request).changed)
+
+    def is_rebalancing(self) -> bool:
+        """Whether such an order stands."""
+        return bool(self._call("ListShardMoves", fleet_pb2.ListShardMovesRequest()).rebalancing)
+
     def dns_records(self) -> list[Record]:
         """What must stand in the DNS for this fleet."""
         return [
