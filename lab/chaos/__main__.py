@@ -73,7 +73,7 @@ def _run(options: Options, phases: Phases) -> int:
         if options.json:
             write_json(scores, options.json)
         code = _verdict(scores)
-        ground.fleet.close()
+        ground.close()
     finally:
         if code != _HOLDS and (state_directory(options.name) / "lab.json").exists():
             keep_logs(Lab.attach(options.name), phases.console, "chaos")

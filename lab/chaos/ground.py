@@ -19,7 +19,7 @@ from inventory.reference import render
 from lab.chaos.errors import ChaosError, StepLate
 from lab.chaos.facts import Caps, End
 from lab.chaos.options import Options
-from lab.conntrack_log import read_ends, watch_ends
+from lab.conntrack import ConntrackWatch
 from lab.demo.adapt import Sender
 from lab.demo.errors import DemoError
 from lab.demo.facts import Account
@@ -30,7 +30,6 @@ from lab.demo.run import boot, build_fleet
 from lab.faults_controller import small_disk
 from lab.faults_network import NetworkFaults
 from lab.lab import Lab
-from lab.network_namespace import Process
 from lab.node import Node
 
 TTL_S, MARGIN_S, HEARTBEAT_S = 8.0, 2.0, 1.0
@@ -55,7 +54,7 @@ class Ground:
     fleet: Fleet
     inventory: Path
     faults: NetworkFaults
-    conntrack: Process
+    conntrack: ConntrackWatch
     mailboxes: int
     ends: list[End] = field(default_factory=list)
 
@@ -67,7 +66,8 @@ class Ground:
         small_disk(lab, _CONTROLLER_MIB)
         fleet, inventory = build_fleet(lab, demo, phases, _SETTINGS)
         faults = NetworkFaults(lab.network)
-        return cls(lab, fleet, inventory, faults, watch_ends(lab.network), options.mailboxes)
+        conntrack = ConntrackWatch(lab.network).start()
+        return cls(lab, fleet, inventory, faults, conntrack, options.mailboxes)
 
     @property
     def postgres(self) -> EmbeddedServer:
@@ -85,7 +85,10 @@ class Ground:
 
     def witnessed_ends(self) -> list[End]:
         """What conntrack and the lab know of ends of connections to proxies."""
-        seen = [End(e.at, e.client, e.client_port, e.proxy) for e in read_ends(self.conntrack.log)]
+        seen = [
+            End(each.at, each.flow.client, each.flow.client_port, each.flow.proxy)
+            for each in list(self.conntrack.ends)
+        ]
         return seen + self.ends
 
     def caps(self) -> Caps:
@@ -105,6 +108,11 @@ class Ground:
     def accounts(self) -> dict[str, Account]:
         """The controller's account."""
         return self.fleet.accounts()
+
+    def close(self) -> None:
+        """Ends what watches; the lab stays."""
+        self.conntrack.stop()
+        self.fleet.close()
 
     def cut_power(self, node: Node) -> None:
         """Cuts a node's power at one stroke: its kernel gets no packet out any more either."""

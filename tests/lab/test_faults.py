@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lab import faults_clock, faults_controller
-from lab.conntrack_log import read_ends, watch_ends
+from lab.conntrack import ConntrackWatch
 from lab.errors import FaultImpossible, NodeError
 from lab.faults_network import Direction, NetworkFaults
 from lab.faults_node import fill_disk, free_disk, processes, signal_process, step_clock
@@ -249,14 +249,14 @@ def test_the_end_of_a_connection_is_seen_although_its_last_packets_are_dropped(
 ) -> None:
     """Port 1080 of the other node stands for a proxy."""
     other = next(n for n in lab.nodes.values() if n is not node)
-    witness = watch_ends(lab.network)
+    witness = ConntrackWatch(lab.network).start()
 
     def ends() -> int:
-        return sum(end.client == str(node.address) for end in read_ends(witness.log))
+        return sum(end.flow.client == str(node.address) for end in witness.ends)
 
     listen = "import socket, time; s = socket.create_server(('', 1080)); time.sleep(600)"
     other.run(["systemd-run", "--unit=door", "--collect", "python3", "-c", listen])
-    call = f"exec 3<>/dev/tcp/{other.address}/1080"
+    call = f"exec 3<>/dev/tcp/{other.address}/1080; sleep 1"
     try:
         eventually(lambda: node.run(["bash", "-c", call], check=False).returncode == 0)
         eventually(lambda: ends() > 0)
