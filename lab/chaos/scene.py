@@ -51,12 +51,10 @@ class Scene:
         rows = self.ground.fleet.egresses()
         return frozenset(row.public_ip for row in rows if row.node_id == node.id)
 
-    def fault(self, node: Node, within_s: float = UNPLANNED_S) -> Fault:
+    def fault(self, node: Node, within_s: float = UNPLANNED_S) -> None:
         """Call right before what takes the node's egresses from it."""
-        fault = Fault(time.time(), str(node.address), self.exits(node), within_s)
-        fault = Fault(time.time(), fault.client, fault.exits, within_s)
-        self.faults.append(fault)
-        return fault
+        exits = self.exits(node)  # asked first: the time counts from the fault on
+        self.faults.append(Fault(time.time(), str(node.address), exits, within_s))
 
     def pause(self, seconds: float) -> None:
         """Let mail flow."""
