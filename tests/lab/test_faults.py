@@ -256,11 +256,12 @@ def test_the_end_of_a_connection_is_seen_although_its_last_packets_are_dropped(
 
     listen = "import socket, time; s = socket.create_server(('', 1080)); time.sleep(600)"
     other.run(["systemd-run", "--unit=door", "--collect", "python3", "-c", listen])
-    call = f"exec 3<>/dev/tcp/{other.address}/1080; sleep 1"
+    call = f"exec 3<>/dev/tcp/{other.address}/1080 && sleep 1"
     try:
         eventually(lambda: node.run(["bash", "-c", call], check=False).returncode == 0)
         eventually(lambda: ends() > 0)
-        node.run(["systemd-run", "--unit=caller", "--collect", "bash", "-c", f"{call}; sleep 600"])
+        stay = ["bash", "-c", f"{call} && sleep 600"]
+        node.run(["systemd-run", "--unit=caller", "--collect", *stay])
         eventually(lambda: "1080" in node.run("ss -Htn state established").stdout)
         before = ends()
         with faults.cut(node.id):
