@@ -27,6 +27,7 @@ from controller.loops.dispatch import Dispatcher
 from controller.loops.leader import Loop, lead
 from controller.loops.reconcile import Reconciler
 from controller.loops.sweeper import Sweeper
+from controller.loops.warming import Warming
 from controller.planner.cycle import Planner
 from controller.postgres import EmbeddedServer
 from controller.providers.cycle import Asking, Naming
@@ -170,6 +171,7 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
         lambda: run_forever(
             "planner", planner.run_cycle, every_s=0.2, is_busy=lambda: planner.is_busy
         ),
+        lambda: run_forever("warming", Warming(store).run_cycle, every_s=60.0),
         lambda: run_forever("sweeper", sweeper.run_cycle, every_s=5.0),
         lambda: run_forever(
             "providers", naming.run_cycle, every_s=0.2, is_busy=lambda: naming.is_busy

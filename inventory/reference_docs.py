@@ -42,6 +42,7 @@ _RULES = """\
   `fleet.limits.mailboxes_per_domain`.
 - A public IP is a unicast address outside 198.18.0.0/15, which nodes use to tell egresses apart.
 - One account (user name) at one proxy is one egress.
+- A warm-up curve begins with day 1, names days in order, and never falls.
 - A window closes after it opens, on the same day; a night is two windows.
 - `lease.heartbeat_s` is below `ttl_s - margin_s`; `mail.minimal_backoff_s` is not above
   `maximal_backoff_s`.
@@ -106,6 +107,8 @@ def _takes(field: FieldInfo) -> str:
 def _default(value: Any) -> str:
     if value is None or value == ():
         return "none"
+    if value == "":
+        return "`false`"
     if isinstance(value, BaseModel):
         return "as below"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"

@@ -28,6 +28,7 @@ from inventory.fields import (
     WholeSeconds,
 )
 from inventory.pacing import Pacing, TimeZone, Window
+from inventory.warm_up import Warming, WarmUp
 
 
 class LeaseSettings(Strict):
@@ -113,6 +114,8 @@ class Fleet(Strict):
     """Whose midnight ends a day, by whose clock windows open; clients and domains may differ."""
     pacing: Pacing = Pacing()
     """When mailboxes send."""
+    warm_up: WarmUp = WarmUp()
+    """How much what is warming may send."""
     mail: MailDefaults = MailDefaults()
     """Retries and TLS."""
     allow_target_nets: tuple[Network, ...] = ()
@@ -177,6 +180,8 @@ class Mailbox(Strict):
     """The display name recipients see."""
     egress: Id
     """The egress it sends through; one of the same client."""
+    warming: Warming = ""
+    """Whether it begins with a warm-up; with a day: where one that began then would be."""
 
 
 class Domain(Strict):
@@ -247,6 +252,8 @@ class Egress(Strict):
     """Where it is; free text."""
     exit: Annotated[Socks5 | NodeAddress, Field(discriminator="kind")]
     """How mail gets there: `kind: socks5` or `kind: address`."""
+    warming: Warming = ""
+    """Whether it begins with a warm-up; with a day: where one that began then would be."""
 
 
 class Node(Strict):

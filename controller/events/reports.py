@@ -24,6 +24,7 @@ from controller.throttle.heard import About, Heard, Listener, Refusal
 
 _SQL = queries.load("events")
 _CONTEXTS = queries.load("throttle")["contexts"]
+_NOTE_SENT = queries.load("warm_up")["note_sent"]
 _ANY_BREAKER = queries.load("throttle")["any_breaker"]
 # Postfix's log lines are shorter; what a receiver says is at most 512 octets a line.
 _MAX_TEXT = 4000
@@ -70,6 +71,9 @@ async def _move_on(tx: Transaction, node_id: str, new: Sequence[node_pb2.Message
         await refund(tx, refunded)
     if changed:
         await tx.execute(_SQL["change"], **_changes(changed))
+    sent = [o.message.id for o in changed if o.message.state is State.SENT]
+    if sent:
+        await tx.execute(_NOTE_SENT, ids=sent)
 
 
 async def _hear(

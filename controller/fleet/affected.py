@@ -73,6 +73,6 @@ def _egresses(change: Change) -> Iterator[str]:
         and isinstance(before, EgressRow)
         and isinstance(after, EgressRow)
         # What an operator notes about it is not in the spec.
-        and replace(before, region=None) != replace(after, region=None)
+        and replace(before, region=None, warming="") != replace(after, region=None, warming="")
     ):
         yield change.id

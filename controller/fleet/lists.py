@@ -10,8 +10,9 @@ from postfleet.v1 import fleet_pb2
 
 from controller.fleet.dns_records import Record, SendingDomain, domain_records, egress_records
 from controller.fleet.pages import clean, page, page_size
+from controller.planner.settings import Settings, settings_of
+from controller.planner.warm_up import allowance
 from controller.store import Store, Transaction, queries
-from inventory.schema import Limits
 
 _SQL = queries.load("fleet")
 _SETTINGS = queries.load("inventory")["settings"]
@@ -47,23 +48,38 @@ def _node_state(row: dict[str, Any]) -> str:
 async def mailboxes(store: Store, request: fleet_pb2.ListRequest) -> fleet_pb2.MailboxList:
     """Mailboxes with where they are and what they sent today."""
     rows, token = await _page(store, "mailboxes", request, "address")
-    cap = (await _limits(store)).mailbox_per_day
-    for row in rows:
-        if row["reason"]:
-            row["state"] = "suspended"
-    found = [fleet_pb2.Mailbox(**row, daily_cap=cap) for row in rows]
+    settings = await _pacing(store)
+    found = [_mailbox(row, settings) for row in rows]
     return fleet_pb2.MailboxList(mailboxes=found, next_page_token=token)
+
+
+def _mailbox(row: dict[str, Any], settings: Settings) -> fleet_pb2.Mailbox:
+    cap, warm_up = _day_cap("mailbox", row, settings)
+    if row["reason"]:
+        row["state"] = "suspended"
+    row["reason"] = row["reason"] or warm_up
+    return fleet_pb2.Mailbox(**row, daily_cap=cap)
+
+
+def _day_cap(scope: str, row: dict[str, Any], settings: Settings) -> tuple[int, str]:
+    """What it may send today, and how far its warm-up is, where it is warming."""
+    day, limit = row.pop("warm_up_day"), settings.day_limit(scope)
+    if row["state"] != "warming":
+        return limit, ""
+    curve = settings.curves[scope]
+    return min(limit, allowance(curve, day)), f"day {day} of {curve[-1][0]} of its warm-up"
 
 
 async def egresses(store: Store, request: fleet_pb2.ListRequest) -> fleet_pb2.EgressList:
     """Egresses with where they are, what they carried today and how they are."""
     rows, token = await _page(store, "egresses", request, "id")
-    cap = (await _limits(store)).egress_per_day
-    found = [_egress(row, cap) for row in rows]
+    settings = await _pacing(store)
+    found = [_egress(row, settings) for row in rows]
     return fleet_pb2.EgressList(egresses=found, next_page_token=token)
 
 
-def _egress(row: dict[str, Any], daily_cap: int) -> fleet_pb2.EgressRow:
+def _egress(row: dict[str, Any], settings: Settings) -> fleet_pb2.EgressRow:
+    cap, warm_up = _day_cap("egress", row, settings)
     host, port, only_node = row.pop("host"), row.pop("port"), row.pop("only_node")
     suspended, assignment = row.pop("suspended"), row.pop("assignment")
     healthy, stage, detail = row.pop("healthy"), row.pop("stage"), row.pop("detail")
@@ -72,13 +88,13 @@ def _egress(row: dict[str, Any], daily_cap: int) -> fleet_pb2.EgressRow:
         reason = f"last probe failed: {stage}: {detail}"
     if not reason and assignment == "releasing":
         reason = f"being given back by {row['node_id']}"
-    if row["state"] == "active" and suspended:
+    if row["state"] in ("active", "warming") and suspended:
         row["state"] = "suspended"
     return fleet_pb2.EgressRow(
         **row,
         endpoint=f"{host}:{port}" if row["kind"] == "socks5" else f"node {only_node}",
-        daily_cap=daily_cap,
-        reason=reason,
+        daily_cap=cap,
+        reason=reason or warm_up,
     )
 
 
@@ -148,6 +164,6 @@ async def _page(
     return page(rows, size, key)
 
 
-async def _limits(store: Store) -> Limits:
+async def _pacing(store: Store) -> Settings:
     row = await store.fetch_optional(_SETTINGS)
-    return Limits.model_validate(row["value"]["limits"]) if row else Limits()
+    return settings_of(row["value"] if row else None)

@@ -66,6 +66,7 @@ class EgressRow:
     password: Secret | None
     only_node: str | None
     retired: bool = False
+    warming: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ class MailboxRow:
     client_id: str
     egress_id: str
     display_name: str
+    warming: str = ""
 
 
 @dataclass(frozen=True)

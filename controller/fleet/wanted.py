@@ -75,6 +75,7 @@ def _mailboxes(inventory: Inventory) -> list[MailboxRow]:
             domain.client,
             mailbox.egress,
             mailbox.name,
+            mailbox.warming,
         )
         for domain in inventory.domains
         for mailbox in domain.mailboxes
@@ -96,4 +97,5 @@ def _egress(egress: Egress, secrets: Mapping[str, str]) -> EgressRow:
         username=proxy.username if proxy else None,
         password=Secret(secrets[proxy.password]) if proxy else None,
         only_node=None if exit_.kind == "socks5" else exit_.node,
+        warming=egress.warming,
     )

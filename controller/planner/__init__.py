@@ -7,6 +7,7 @@ Pure, with the time as an argument:
     slots      when its next slot is
     limits     the limits, the accounts of the ledger they are kept in, their caps
     budgets    what is left of each, and which one binds
+    warm_up    how much something warming may send, and how it goes on
     boxes      a mailbox, its slot, waiting messages
     shares     how much of a cycle each client gets
     choice     slots pull messages: assignments and the slots that follow

@@ -45,7 +45,7 @@ async def plan_client(
     waiting: list[Waiting] = []
     if not client["retired"]:
         boxes, waiting = await _read(tx, client, moment, batch)
-    caps = Caps.of(settings.limits, await special_caps(tx, client, boxes.values(), settings.limits))
+    caps = Caps.of(settings.limits, await special_caps(tx, client, boxes.values(), settings))
     accounts = accounts_in(boxes.values(), {m.provider for m in waiting}, moment)
     budgets = Budgets(caps, await ledger.used(tx, accounts))
     choice = choose(boxes.values(), Queues(waiting), budgets, moment, settings.pace, batch)

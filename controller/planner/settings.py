@@ -10,29 +10,39 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from controller.planner.slots import Pace
+from controller.planner.warm_up import Curve
 from controller.planner.windows import Week
 from inventory.pacing import Pacing, week_window
 from inventory.schema import Fleet, Limits
+from inventory.warm_up import WarmUp, curve_points
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`horizon`: so long before its time a slot is filled."""
+    """`horizon`: so long before its time a slot is filled. `curves`: of warm-ups, by scope."""
 
     limits: Limits
     pace: Pace
     horizon: timedelta
+    curves: Mapping[str, Curve]
+
+    def day_limit(self, scope: str) -> int:
+        """Messages a day of an active mailbox or egress."""
+        limits = self.limits
+        return limits.mailbox_per_day if scope == "mailbox" else limits.egress_per_day
 
 
 def settings_of(value: Mapping[str, Any] | None) -> Settings:
     """From the value of table setting; what is missing is as in an inventory that leaves it out."""
     given = value or {}
     pacing = Pacing.model_validate(given.get("pacing", {}))
+    warm_up = WarmUp.model_validate(given.get("warm_up", {}))
     horizon_s = given.get("dispatch_horizon_s", Fleet.model_fields["dispatch_horizon_s"].default)
     return Settings(
         Limits.model_validate(given.get("limits", {})),
         Pace(pacing.spread, timedelta(seconds=pacing.min_gap_s), pacing.jitter_percent / 100),
         timedelta(seconds=horizon_s),
+        {"mailbox": curve_points(warm_up.mailbox), "egress": curve_points(warm_up.egress)},
     )
 
 

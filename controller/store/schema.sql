@@ -87,7 +87,8 @@ CREATE TABLE public.domain (
     dkim_selector text NOT NULL,
     dmarc_policy text NOT NULL,
     state text DEFAULT 'active'::text NOT NULL,
-    time_zone text DEFAULT 'UTC'::text NOT NULL
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    CONSTRAINT domain_state_check CHECK ((state = ANY (ARRAY['warming'::text, 'active'::text, 'paused'::text, 'quarantined'::text, 'cooldown'::text, 'reserve'::text, 'retired'::text])))
 );
 
 CREATE TABLE public.egress (
@@ -104,11 +105,15 @@ CREATE TABLE public.egress (
     only_node text,
     surrogate_index integer NOT NULL,
     state text DEFAULT 'active'::text NOT NULL,
+    warming text DEFAULT ''::text NOT NULL,
     CONSTRAINT egress_kind_check CHECK ((kind = ANY (ARRAY['socks5'::text, 'address'::text]))),
+    CONSTRAINT egress_state_check CHECK ((state = ANY (ARRAY['warming'::text, 'active'::text, 'paused'::text, 'quarantined'::text, 'cooldown'::text, 'reserve'::text, 'retired'::text]))),
     CONSTRAINT egress_surrogate_index_check CHECK (((surrogate_index >= 1) AND (surrogate_index <= 131070)))
 );
 
 COMMENT ON COLUMN public.egress.state IS 'active, or retired (gone from the inventory, not yet given back)';
+
+COMMENT ON COLUMN public.egress.warming IS 'how it is to begin, by the inventory: empty, true, or since when';
 
 CREATE SEQUENCE public.egress_surrogate
     AS integer
@@ -209,7 +214,9 @@ CREATE TABLE public.mailbox (
     seed bigint DEFAULT (floor((random() * ('9007199254740992'::bigint)::double precision)))::bigint NOT NULL,
     held text DEFAULT ''::text NOT NULL,
     held_since timestamp with time zone,
-    held_until timestamp with time zone
+    held_until timestamp with time zone,
+    warming text DEFAULT ''::text NOT NULL,
+    CONSTRAINT mailbox_state_check CHECK ((state = ANY (ARRAY['warming'::text, 'active'::text, 'paused'::text, 'quarantined'::text, 'cooldown'::text, 'reserve'::text, 'retired'::text])))
 );
 
 COMMENT ON COLUMN public.mailbox.slot_at IS 'the last slot it used';
@@ -217,6 +224,8 @@ COMMENT ON COLUMN public.mailbox.slot_at IS 'the last slot it used';
 COMMENT ON COLUMN public.mailbox.seed IS 'from which the jitter of each day follows';
 
 COMMENT ON COLUMN public.mailbox.held IS 'the limit that kept it from using its slot; empty: none';
+
+COMMENT ON COLUMN public.mailbox.warming IS 'how it is to begin, by the inventory: empty, true, or since when';
 
 CREATE TABLE public.message (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -405,6 +414,24 @@ ALTER TABLE public.suspension ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.warm_up (
+    scope text NOT NULL,
+    subject text NOT NULL,
+    day integer NOT NULL,
+    judged date NOT NULL,
+    signal text DEFAULT ''::text NOT NULL,
+    signal_reason text DEFAULT ''::text NOT NULL,
+    CONSTRAINT warm_up_day_check CHECK ((day >= 1)),
+    CONSTRAINT warm_up_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text]))),
+    CONSTRAINT warm_up_signal_check CHECK ((signal = ANY (ARRAY[''::text, 'freeze'::text, 'back'::text])))
+);
+
+CREATE TABLE public.warm_up_sent (
+    scope text NOT NULL,
+    subject text NOT NULL,
+    day date NOT NULL
+);
+
 ALTER TABLE ONLY public.assignment
     ADD CONSTRAINT assignment_pkey PRIMARY KEY (egress_id);
 
@@ -503,6 +530,12 @@ ALTER TABLE ONLY public.suspension
 
 ALTER TABLE ONLY public.suspension
     ADD CONSTRAINT suspension_scope_subject_source_key UNIQUE (scope, subject, source);
+
+ALTER TABLE ONLY public.warm_up
+    ADD CONSTRAINT warm_up_pkey PRIMARY KEY (scope, subject);
+
+ALTER TABLE ONLY public.warm_up_sent
+    ADD CONSTRAINT warm_up_sent_pkey PRIMARY KEY (scope, subject, day);
 
 CREATE INDEX assignment_by_node ON public.assignment USING btree (node_id);
 

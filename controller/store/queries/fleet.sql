@@ -47,7 +47,7 @@ LIMIT %(limit)s
 -- mailboxes --
 -- A page of mailboxes with where they are, what they sent on their local day, and what stops them.
 SELECT m.address, m.client_id, m.egress_id, coalesce(a.node_id, '') AS node_id,
-       coalesce(l.used, 0) AS sent_today, m.state,
+       coalesce(l.used, 0) AS sent_today, m.state, coalesce(w.day, 1) AS warm_up_day,
        coalesce((SELECT format('%%s %%s suspended by %%s: %%s', s.scope, s.subject, s.source,
                                concat_ws(': ', nullif(s.stage, ''), s.reason))
                  FROM suspension AS s
@@ -58,6 +58,7 @@ SELECT m.address, m.client_id, m.egress_id, coalesce(a.node_id, '') AS node_id,
 FROM mailbox AS m
 JOIN domain AS d ON d.name = m.domain
 LEFT JOIN assignment AS a ON a.egress_id = m.egress_id
+LEFT JOIN warm_up AS w ON w.scope = 'mailbox' AND w.subject = m.address
 LEFT JOIN ledger AS l ON l.scope = 'mailbox' AND l.subject = m.address
                      AND l.day = (now() AT TIME ZONE d.time_zone)::date
 WHERE m.address > %(after)s
@@ -73,7 +74,8 @@ LIMIT %(limit)s
 -- them.
 SELECT e.id, e.client_id, e.kind, e.host, e.port, e.only_node, host(e.public_ip) AS public_ip,
        e.helo_name, coalesce(a.node_id, '') AS node_id, coalesce(a.state, '') AS assignment,
-       coalesce(l.used, 0) AS used_today, e.state, p.at AS probed_at, p.healthy, p.stage,
+       coalesce(l.used, 0) AS used_today, e.state, coalesce(w.day, 1) AS warm_up_day,
+       p.at AS probed_at, p.healthy, p.stage,
        p.detail,
        (SELECT count(*) FROM mailbox AS m WHERE m.egress_id = e.id) AS mailboxes,
        coalesce((SELECT format('%%s by %%s: %%s',
@@ -88,6 +90,7 @@ FROM egress AS e
 JOIN client AS c ON c.id = e.client_id
 LEFT JOIN assignment AS a ON a.egress_id = e.id
 LEFT JOIN probe AS p ON p.egress_id = e.id
+LEFT JOIN warm_up AS w ON w.scope = 'egress' AND w.subject = e.id
 LEFT JOIN ledger AS l ON l.scope = 'egress' AND l.subject = e.id
                      AND l.day = (now() AT TIME ZONE c.time_zone)::date
 WHERE e.id > %(after)s

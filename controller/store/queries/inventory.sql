@@ -14,12 +14,12 @@ SELECT name, client_id, dkim_selector, dmarc_policy, time_zone FROM domain ORDER
 -- egresses --
 -- All egresses, also those that left the inventory and are not given back yet.
 SELECT id, client_id, host(public_ip) AS public_ip, helo_name, region, kind, host, port, username,
-       sealed_password, only_node, state = 'retired' AS retired
+       sealed_password, only_node, state = 'retired' AS retired, warming
 FROM egress ORDER BY id
 
 -- mailboxes --
 -- All mailboxes.
-SELECT address, domain, client_id, egress_id, display_name FROM mailbox ORDER BY address
+SELECT address, domain, client_id, egress_id, display_name, warming FROM mailbox ORDER BY address
 
 -- nodes --
 -- All nodes.
@@ -99,19 +99,22 @@ VALUES (%(domain)s, %(selector)s, %(public_key)s, %(sealed_key)s)
 -- Adds an egress with a surrogate address that no egress had before. The 65534th is the address
 -- at which the gateway answers probes, 198.18.255.254.
 INSERT INTO egress (id, client_id, public_ip, helo_name, region, kind, host, port, username,
-                    sealed_password, only_node, surrogate_index)
+                    sealed_password, only_node, warming, state, surrogate_index)
 VALUES (%(id)s, %(client_id)s, %(public_ip)s, %(helo_name)s, %(region)s, %(kind)s, %(host)s,
-        %(port)s, %(username)s, %(sealed_password)s, %(only_node)s,
+        %(port)s, %(username)s, %(sealed_password)s, %(only_node)s, %(warming)s,
+        CASE WHEN %(warming)s = '' THEN 'active' ELSE 'warming' END,
         (SELECT CASE next.number WHEN 65534 THEN nextval('egress_surrogate') ELSE next.number END
          FROM (SELECT nextval('egress_surrogate') AS number) AS next))
 
 -- change_egress --
--- Changes an egress, which thereby is of the inventory again if it had left. `keep_password`: the
--- sealed one stays as it is.
+-- Changes an egress, which thereby is of the inventory again if it had left: then, and where
+-- `warming` changes, its state begins anew. `keep_password`: the sealed one stays as it is.
 UPDATE egress
 SET client_id = %(client_id)s, public_ip = %(public_ip)s, helo_name = %(helo_name)s,
     region = %(region)s, kind = %(kind)s, host = %(host)s, port = %(port)s,
-    username = %(username)s, only_node = %(only_node)s, state = 'active',
+    username = %(username)s, only_node = %(only_node)s, warming = %(warming)s,
+    state = CASE WHEN state <> 'retired' AND warming = %(warming)s THEN state
+                 WHEN %(warming)s = '' THEN 'active' ELSE 'warming' END,
     sealed_password = CASE WHEN %(keep_password)s THEN sealed_password
                            ELSE %(sealed_password)s END
 WHERE id = %(id)s
@@ -125,12 +128,14 @@ UPDATE egress SET state = 'retired' WHERE id = %(id)s
 UPDATE assignment SET state = 'releasing' WHERE egress_id = %(id)s
 
 -- put_mailbox --
--- Changes a mailbox, or adds one.
-INSERT INTO mailbox (address, domain, client_id, egress_id, display_name)
-VALUES (%(address)s, %(domain)s, %(client_id)s, %(egress_id)s, %(display_name)s)
+-- Changes a mailbox, or adds one. Its state is only touched where `warming` changes.
+INSERT INTO mailbox AS b (address, domain, client_id, egress_id, display_name, warming, state)
+VALUES (%(address)s, %(domain)s, %(client_id)s, %(egress_id)s, %(display_name)s, %(warming)s,
+        CASE WHEN %(warming)s = '' THEN 'active' ELSE 'warming' END)
 ON CONFLICT (address) DO UPDATE
 SET domain = excluded.domain, client_id = excluded.client_id, egress_id = excluded.egress_id,
-    display_name = excluded.display_name
+    display_name = excluded.display_name, warming = excluded.warming,
+    state = CASE WHEN b.warming = excluded.warming THEN b.state ELSE excluded.state END
 
 -- put_node --
 -- Adds or changes a node.

@@ -24,7 +24,8 @@ FROM mailbox AS b
 JOIN domain AS d ON d.name = b.domain
 JOIN egress AS e ON e.id = b.egress_id
 WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
-  AND b.state = 'active' AND d.state = 'active' AND e.state = 'active'
+  AND b.state IN ('active', 'warming') AND d.state IN ('active', 'warming')
+  AND e.state IN ('active', 'warming')
   AND (b.egress_id, 'egress') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.address, 'mailbox') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.domain, 'domain') NOT IN (SELECT subject, scope FROM stopped)
@@ -53,7 +54,8 @@ FROM mailbox AS b
 JOIN domain AS d ON d.name = b.domain
 JOIN egress AS e ON e.id = b.egress_id
 WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
-  AND b.state = 'active' AND d.state = 'active' AND e.state = 'active'
+  AND b.state IN ('active', 'warming') AND d.state IN ('active', 'warming')
+  AND e.state IN ('active', 'warming')
   AND (b.egress_id, 'egress') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.address, 'mailbox') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.domain, 'domain') NOT IN (SELECT subject, scope FROM stopped)
@@ -176,9 +178,9 @@ SELECT * FROM (
                 ORDER BY array_position(ARRAY['client', 'domain', 'egress', 'mailbox'], s.scope),
                          s.id
                 LIMIT 1),
-               CASE WHEN d.state <> 'active' THEN format('domain %%s is %%s', d.name, d.state)
-                    WHEN e.state <> 'active' THEN format('egress %%s is %%s', e.id, e.state)
-                    WHEN b.state <> 'active' THEN format('mailbox %%s is %%s', b.address, b.state)
+               CASE WHEN d.state NOT IN ('active', 'warming') THEN format('domain %%s is %%s', d.name, d.state)
+                    WHEN e.state NOT IN ('active', 'warming') THEN format('egress %%s is %%s', e.id, e.state)
+                    WHEN b.state NOT IN ('active', 'warming') THEN format('mailbox %%s is %%s', b.address, b.state)
                     ELSE b.held END) AS why
     FROM mailbox AS b
     JOIN client AS c ON c.id = b.client_id

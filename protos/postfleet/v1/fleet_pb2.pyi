@@ -418,9 +418,9 @@ class Mailbox(_message.Message):
     sent_today: _builtins.int
     daily_cap: _builtins.int
     state: _builtins.str
-    """active, suspended"""
+    """warming, active, paused, quarantined, cooldown, reserve, retired; suspended"""
     reason: _builtins.str
-    """What suspends it: scope, who, why."""
+    """What suspends it: scope, who, why; or how far its warm-up is."""
     def __init__(
         self,
         *,
@@ -493,7 +493,7 @@ class EgressRow(_message.Message):
     used_today: _builtins.int
     daily_cap: _builtins.int
     state: _builtins.str
-    """active, suspended; retired: gone from the inventory, not yet given back"""
+    """as of a mailbox; retired: gone from the inventory, not yet given back"""
     reason: _builtins.str
     """stage and reason of the suspension or last bad probe"""
     @_builtins.property

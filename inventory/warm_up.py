@@ -1,0 +1,66 @@
+"""How mailboxes and egresses warm up: curves, and who begins. What an operator may write.
+
+curve_points("1:5 14:10")     5 messages on the first day, 10 on the 14th, evenly between
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated
+
+from pydantic import AfterValidator, PlainValidator, StringConstraints
+
+from inventory.fields import Allowed, Strict
+
+_FORM = r"[1-9]\d{0,2}:[1-9]\d{0,5}"
+
+
+def curve_points(text: str) -> tuple[tuple[int, int], ...]:
+    """(day, messages) in order. Raises ValueError where it does not begin on day 1 or falls."""
+    points = [
+        (int(day), int(messages)) for day, messages in (p.split(":") for p in text.split(" "))
+    ]
+    days, messages = [day for day, _ in points], [count for _, count in points]
+    if days[0] != 1 or days != sorted(set(days)) or messages != sorted(messages):
+        raise ValueError("must begin with day 1, name each day once, in order, and never fall")
+    return tuple(points)
+
+
+def _rising(text: str) -> str:
+    curve_points(text)
+    return text
+
+
+def _start(value: object) -> str:
+    """'' for false, true, or the day in ISO 8601."""
+    if isinstance(value, bool):
+        return "true" if value else ""
+    if isinstance(value, str):
+        if value in ("", "true"):
+            return value
+        if re.fullmatch(r"\d{4}-\d\d-\d\d", value):
+            return date.fromisoformat(value).isoformat()
+    raise ValueError(_START)
+
+
+_START = "must be true, false or the day since when, such as 2026-11-01"
+
+Curve = Annotated[
+    str,
+    StringConstraints(pattern=rf"^{_FORM}( {_FORM})*$", max_length=200),
+    AfterValidator(_rising),
+    Allowed("DAY:MESSAGES with spaces between, such as 1:5 14:10 35:50"),
+]
+Warming = Annotated[str, PlainValidator(_start), Allowed(_START.removeprefix("must be "))]
+
+
+class WarmUp(Strict):
+    """What a warming mailbox or egress may send on each day of its warm-up; one more limit of the
+    day. A day counts only when mail was really sent, and bad signals freeze it or step back. After
+    the last day it goes on growing by a tenth a day up to the limit, and is then active."""
+
+    mailbox: Curve = "1:5 14:10 17:20 28:35 35:50"
+    """Messages of a warming mailbox."""
+    egress: Curve = "1:50 14:100 17:200 28:350 35:500"
+    """Messages through a warming egress."""
