@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import secrets
+import time
 from pathlib import Path
 
 from node_agent.apply import durable
@@ -19,11 +21,16 @@ from node_agent.apply.render import Rendered
 
 MAPS = ("postfix/sender_transport", "postfix/senders")
 _MANIFEST = "manifest.json"
+# Every program of Postfix that finds main.cf younger than a second or two takes it for a file that
+# somebody is still writing, and reads it again and again until it is older (dict_load_file_xp).
+# These files are whole before anybody reads them, and may look it.
+_LOOKS_OLDER_S = 60
 
 
 def stage(rendered: Rendered, generation: int, layout: Layout) -> Path:
     """Write all files to a new directory and return it. Raises SwapFailed (disk) or CheckFailed."""
     directory = layout.generations / f"{generation}-{secrets.token_hex(4)}"
+    looks_written_s = time.time() - _LOOKS_OLDER_S
     try:
         # Others pass through to what is theirs (modes of the files) and cannot list.
         layout.home.mkdir(mode=0o755, parents=True, exist_ok=True)
@@ -32,6 +39,7 @@ def stage(rendered: Rendered, generation: int, layout: Layout) -> Path:
         directory.chmod(0o711)
         for path, file in sorted(rendered.items()):
             durable.write_new(directory / path, file.content, file.mode, file.group)
+            os.utime(directory / path, (looks_written_s, looks_written_s))
         for below in directory.rglob("*"):
             if below.is_dir():
                 below.chmod(0o755 if below.name == "postfix" else 0o711)
