@@ -8,6 +8,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from controller.desired.build import surrogate_address
 from controller.fleet.apply import apply_inventory, plan_inventory
 from controller.fleet.errors import RefusedError
 from controller.fleet.plan import Action
@@ -198,3 +199,13 @@ async def test_two_applies_at_once_follow_each_other(store: Store, database: str
     wanted = _wanted(_small())
     plans = await asyncio.gather(_apply(store, wanted), _apply(store, wanted))
     assert sorted(map(len, plans)) == [0, 38]
+
+
+async def test_no_egress_gets_the_address_at_which_the_gateway_answers_probes(
+    store: Store, database: str
+) -> None:
+    _rows(database, "SELECT setval('egress_surrogate', 65532)")
+    await apply_inventory(store, _SEALER, _wanted(_small()), "operator/test")
+    rows = _rows(database, "SELECT surrogate_index FROM egress ORDER BY 1")
+    assert [row[0] for row in rows] == [65533, 65535, 65536, 65537]
+    assert surrogate_address(65534) == "198.18.255.254"
