@@ -96,6 +96,7 @@ def _say_what_next(lab: Lab, fleet: Fleet, console: Console) -> None:
         "./run postfleet egress list",
         "./run fab --list",
         f"./run lab shell --name {lab.name} n1",
+        f"./run fab rebuild --node n1 --reinstall './run lab reinstall --name {lab.name} $NODE'",
         f"./run lab down --name {lab.name}      # when you are done",
     ):
         console.print(f"  {line}", soft_wrap=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,20 @@ async def test_an_order_that_is_refused_is_told_from_one_that_fails(
             await asyncio.to_thread(fleet.cordon, "n1", False)
         assert await asyncio.to_thread(fleet.bound_mailboxes, "n2") == 0
         assert [node.id for node in await asyncio.to_thread(fleet.nodes)] == ["n1", "n2"]
+
+
+async def test_a_controller_that_restarts_is_waited_for(
+    database: str, store: Store, tmp_path: Path
+) -> None:
+    await apply(store, open_sealer(tmp_path), small_inventory(lease=LEASE))
+    settings = RunSettings(state_dir=tmp_path, listen=Endpoint("127.0.0.1", 0), dns=NO_DNS)
+    async with contextlib.AsyncExitStack() as stack:
+        async with serving(settings, database) as controller:
+            port = controller.port
+            fleet = stack.enter_context(Fleet(f"127.0.0.1:{port}", tmp_path / "operator"))
+            await asyncio.to_thread(fleet.node, "n1")
+        asked = asyncio.create_task(asyncio.to_thread(fleet.cordon, "n1", True))
+        await asyncio.sleep(1.5)
+        assert not asked.done()
+        async with serving(replace(settings, listen=Endpoint("127.0.0.1", port)), database):
+            assert (await asyncio.wait_for(asked, 60)).cordoned
