@@ -101,10 +101,13 @@ def agree(jobs: Sequence[Job], how: How, *, yes: bool) -> None:
     if found := _refusals(jobs, chosen, list(seen.values()), how):
         raise ProvisioningError("\n".join([*found, "Nothing was changed."]))
     console = jobs[0].report.console
-    for job in jobs:
+    alive = []
+    for job, node in zip(jobs, chosen, strict=True):
         stake = fleet_of(job).fence(job.node_id, how.reason, dry_run=True).at_stake
         console.print(at_stake(job.node_id, stake), markup=False, soft_wrap=True)
-    alive = [node.id for node in chosen if is_alive(node)]
+        # one that speaks although it was fenced holds nothing, but its disk is in use
+        if is_alive(node) or stake.life == "alive":
+            alive.append(node.id)
     if not alive or yes:
         return
     names = ", ".join(alive)
@@ -137,7 +140,8 @@ def preview_rebuild(job: Job, how: How) -> str:
         line(job.node_id, "reinstall", "was done", 0, f"{found[0].host} is {found[1]}")
     line(job.node_id, "provision", "would do", 0, "new certificate; the old one is refused then")
     line(job.node_id, "open", "would do", 0, "uncordon; placement gives it a share")
-    asks = "asks first (--yes)" if is_alive(node) else "does not ask"
+    asking = is_alive(node) or stake.life == "alive"
+    asks = "asks first (--yes)" if asking else "does not ask"
     return f"would be rebuilt; {asks}"
 
 
