@@ -47,7 +47,7 @@ async def _record(
     # A repeated number within one report would hit the same row twice; the last one would win.
     events = list({event.seq: event for event in report.events}.values())
     heard = await _hear(tx, node_id, events, listener)
-    columns = _columns(events) | _meanings(events, heard)
+    columns = _columns(events) | _meanings(events, heard, listener)
     kept = await tx.fetch_all(_SQL["keep"], spool_id=report.spool_id, node_id=node_id, **columns)
     new_seqs = {row["seq"] for row in kept}
     new = sorted((e for e in events if e.seq in new_seqs), key=lambda event: event.seq)
@@ -144,11 +144,11 @@ def _columns(events: Sequence[node_pb2.MessageEvent]) -> dict[str, object]:
 
 
 def _meanings(
-    events: Sequence[node_pb2.MessageEvent], heard: dict[int, Heard]
+    events: Sequence[node_pb2.MessageEvent], heard: dict[int, Heard], listener: Listener
 ) -> dict[str, object]:
     each = [heard.get(event.seq) for event in events]
     return {
-        "providers": [one.provider if one else "" for one in each],
+        "providers": [listener.table.label(one.provider) if one else "" for one in each],
         "scopes": [str(one.meaning.scope) if one and one.by_receiver else "" for one in each],
         "permanents": [one.meaning.permanent if one else False for one in each],
         "rules": [one.rule.name if one and one.rule else "" for one in each],

@@ -72,8 +72,8 @@ class Client:
 class Facts:
     """What is known of the fleet. `mailboxes`: address -> (client id, display name).
 
-    `suppressed`: (client id or '', address or @domain) -> reason. `providers`: recipient's domain
-    -> provider, of those that were looked up.
+    `suppressed`: (client id or '', address or @domain) -> reason. `receivers`: recipient's domain
+    -> who takes its mail, of those that were looked up.
     """
 
     fleet: str
@@ -81,7 +81,7 @@ class Facts:
     clients: Mapping[str, Client]
     mailboxes: Mapping[str, tuple[str, str]]
     suppressed: Mapping[tuple[str, str], str]
-    providers: Mapping[str, str]
+    receivers: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)

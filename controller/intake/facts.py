@@ -42,12 +42,12 @@ async def gather(tx: Transaction, messages: Sequence[Read]) -> Facts:
         SQL["suppressions"], client_ids=["", *client_ids], recipients=sorted(recipients)
     )
     domains = {message.recipient.rpartition("@")[2].lower() for message in messages}
-    known = await tx.fetch_all(SQL["providers"], domains=sorted(domains))
+    known = await tx.fetch_all(SQL["receivers"], domains=sorted(domains))
     return Facts(
         fleet=settings.get("name", "fleet"),
         size_limit_octets=limits.get("message_size_bytes", Limits().message_size_bytes),
         clients={row["id"]: Client(**row) for row in clients},
         mailboxes={row["address"]: (row["client_id"], row["display_name"]) for row in mailboxes},
         suppressed={(row["client_id"], row["recipient"]): row["reason"] for row in suppressed},
-        providers={row["domain"]: row["provider"] for row in known},
+        receivers={row["domain"]: row["receiver"] for row in known},
     )

@@ -17,6 +17,7 @@ from controller.intake import facts
 from controller.intake.check import Admitted, Read, Submission, admit, read
 from controller.intake.rejection import Code, Rejection
 from controller.message_id import MessageId, new_message_id
+from controller.providers.table import provider_of
 from controller.store import Store, Transaction
 from controller.store.errors import DuplicateRow, MissingReference, TransactionConflict
 
@@ -26,7 +27,7 @@ CHANNEL = "accepted"
 _MESSAGE = (
     ("id", "text"), ("client_id", "text"), ("idempotency_key", "text"), ("fingerprint", "bytea"),
     ("mailbox", "text"), ("recipient", "text"), ("not_before", "timestamptz"), ("size", "int4"),
-    ("provider", "text"),
+    ("provider", "text"), ("receiver", "text"),
 )  # fmt: skip
 _CONTENT = (("message_id", "text"), ("added", "bytea"), ("content", "bytea"))
 # So many messages are read before other tasks of the event loop get their turn.
@@ -132,7 +133,7 @@ async def _store_in(tx: Transaction, fresh: dict[int, Read], now: datetime) -> d
         gathered = await facts.gather(tx, list(new.values()))
         decided = {n: admit(m, gathered, new_message_id(), now) for n, m in new.items()}
         admitted = [d for d in decided.values() if isinstance(d, Admitted)]
-        await _write(tx, admitted, gathered.providers)
+        await _write(tx, admitted, gathered.receivers)
         for n, decision in decided.items():
             if isinstance(decision, Admitted):
                 results[n] = Taken(decision.message_id, duplicate=False)
@@ -141,7 +142,7 @@ async def _store_in(tx: Transaction, fresh: dict[int, Read], now: datetime) -> d
     return results
 
 
-async def _write(tx: Transaction, admitted: list[Admitted], providers: Mapping[str, str]) -> None:
+async def _write(tx: Transaction, admitted: list[Admitted], receivers: Mapping[str, str]) -> None:
     if not admitted:
         return
     # In the order of the unique index: two batches that share keys wait for one another in turn,
@@ -155,8 +156,7 @@ async def _write(tx: Transaction, admitted: list[Admitted], providers: Mapping[s
                 a.message_id, a.read.submission.client_id, a.read.submission.idempotency_key,
                 a.read.fingerprint, a.mailbox, a.read.recipient, a.not_before,
                 len(a.added) + len(a.read.submission.content),
-                # None: nobody has looked yet; controller.providers will.
-                providers.get(a.read.recipient.rpartition("@")[2].lower()),
+                *_whose(a.read.recipient, receivers),
             )
             for a in admitted
         ),
@@ -169,6 +169,12 @@ async def _write(tx: Transaction, admitted: list[Admitted], providers: Mapping[s
         [kind for _, kind in _CONTENT],
     )
     await tx.notify(CHANNEL)
+
+
+def _whose(recipient: str, receivers: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Provider and receiver; None where nobody has looked yet: controller.providers will."""
+    receiver = receivers.get(recipient.rpartition("@")[2].lower())
+    return (None if receiver is None else provider_of(receiver)), receiver
 
 
 def _key_reused(message: Read) -> Rejection:

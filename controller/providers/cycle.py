@@ -117,19 +117,19 @@ class Asking:
 
     async def _keep(self, tx: Transaction, answers: Sequence[_Answered]) -> int:
         rows = sorted((self._row(each) for each in answers), key=lambda row: str(row["domain"]))
-        columns = ("domain", "outcome", "failures", "provider", "hosts", "due_s", "wanted")
-        plural = ("domains", "outcomes", "failures", "providers", "hosts", "dues_s", "wanted")
+        columns = ("domain", "outcome", "failures", "receiver", "hosts", "due_s", "wanted")
+        plural = ("domains", "outcomes", "failures", "receivers", "hosts", "dues_s", "wanted")
         await tx.execute(
             _SQL["answered"],
             **{many: [row[one] for row in rows] for one, many in zip(columns, plural, strict=True)},
         )
-        found = [row for row in rows if row["provider"] != UNKNOWN]
+        found = [row for row in rows if row["receiver"] != UNKNOWN]
         if not found:
             return 0
         renamed: int = await tx.fetch_value(
             _SQL["rename"],
             domains=[row["domain"] for row in found],
-            providers=[row["provider"] for row in found],
+            receivers=[row["receiver"] for row in found],
         )
         return renamed
 
@@ -141,7 +141,7 @@ class Asking:
             "domain": answered.domain,
             "outcome": str(answer.outcome),
             "failures": failures,
-            "provider": self._table.of_host(answer.hosts[0]) if answer.hosts else UNKNOWN,
+            "receiver": self._table.of_host(answer.hosts[0]) if answer.hosts else UNKNOWN,
             "hosts": " ".join(answer.hosts[:20]),
             "due_s": pause_s(failures) if failed else answer.ttl_s,
             "wanted": failed and failures < _MOST_FAILURES,

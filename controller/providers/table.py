@@ -1,10 +1,10 @@
 """Which provider an MX host belongs to. Pure but for reading the files.
 
 A pattern is a host's name or `*.` and the end of one; the longest that fits decides. A host that no
-pattern names is a provider of its own, called by its name without the first label
+pattern names is a *receiver* of its own, called by its name without the first label
 (mx1.mail.example.net and mx2.mail.example.net are `mail.example.net`), so that what one small
-receiver says is never held against all other small ones. Names in the table have no dot; that tells
-them apart.
+receiver says is never held against all other small ones. Their provider is `other`: providers are
+few, receivers are many. Names in the table have no dot; that tells them apart.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 UNKNOWN = "unknown"
 """The provider of a message whose domain was not looked up, or could not be."""
 OTHER = "other"
-"""What metrics call every provider that is not in the table."""
+"""The provider of every receiver that is not in the table."""
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
 _PATTERN = re.compile(r"(\*\.)?[a-z0-9]([a-z0-9.-]{0,250}[a-z0-9])?")
@@ -42,7 +42,7 @@ class ProviderTable:
         return tuple(sorted(set(self.patterns.values())))
 
     def of_host(self, host: str) -> str:
-        """The provider of an MX host."""
+        """The receiver behind an MX host: a provider's name, or a name with a dot in it."""
         name = host.rstrip(".").lower()
         if name in self.patterns:
             return self.patterns[name]
@@ -52,11 +52,16 @@ class ProviderTable:
             if f"*.{rest}" in self.patterns:
                 return self.patterns[f"*.{rest}"]
         above = name.partition(".")[2]
-        return above if "." in above else name
+        return above if "." in above else name if "." in name else OTHER
 
-    def label(self, provider: str) -> str:
-        """The provider as a metric's label: one of the table's names, `other` or `unknown`."""
-        return provider if provider in self.names or provider == UNKNOWN else OTHER
+    def label(self, receiver: str) -> str:
+        """Its provider: one of the table's names, `other` or `unknown`; few enough for metrics."""
+        return receiver if receiver in self.names or receiver == UNKNOWN else OTHER
+
+
+def provider_of(receiver: str) -> str:
+    """The same without the table: receivers that are in none have a dot in their names."""
+    return OTHER if "." in receiver else receiver
 
 
 def open_table(own: Path | None = None) -> ProviderTable:

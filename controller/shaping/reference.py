@@ -98,7 +98,7 @@ def _providers() -> Iterator[str]:
         "Found by the MX hosts of the recipient's domain, kept for their TTL. `--providers FILE`\n"
         "adds to the table and overrules it:"
         ' `[name]` and `mx = ["*.example.net"]`. A host that no pattern names is a\n'
-        "provider of its own, called by its name without the first label.\n"
+        "receiver of its own, called by its name without the first label, of provider `other`.\n"
     )
     yield "| provider | MX hosts |"
     yield "|---|---|"

@@ -190,7 +190,7 @@ CREATE TABLE public.ledger_hour (
 
 CREATE TABLE public.mail_domain (
     domain text NOT NULL,
-    provider text DEFAULT 'unknown'::text NOT NULL,
+    receiver text DEFAULT 'unknown'::text NOT NULL,
     hosts text[] DEFAULT '{}'::text[] NOT NULL,
     outcome text DEFAULT 'pending'::text NOT NULL,
     failures integer DEFAULT 0 NOT NULL,
@@ -251,10 +251,13 @@ CREATE TABLE public.message (
     charged_hour timestamp with time zone,
     charged_provider text,
     cancel_asked_by text,
+    receiver text,
     CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
 );
 
 COMMENT ON COLUMN public.message.provider IS 'who runs the recipient''s mailbox; unknown: not found (yet); NULL: not looked for yet';
+
+COMMENT ON COLUMN public.message.receiver IS 'the provider, or where it is `other` the domain of its MX hosts; NULL: not looked for yet';
 
 CREATE TABLE public.message_content (
     message_id text NOT NULL COLLATE pg_catalog."C",

@@ -40,12 +40,12 @@ WITH asked AS (
               WHERE (x.scope = 'mailbox' AND x.subject = m.mailbox)
                  OR (x.scope = 'domain' AND x.subject = split_part(m.mailbox, '@', 2))
                  OR (x.scope = 'client' AND x.subject = m.client_id)
-                 OR (x.scope = 'provider-egress' AND x.subject = m.provider || '/' || m.egress_id)
+                 OR (x.scope = 'provider-egress' AND x.subject = m.receiver || '/' || m.egress_id)
                  OR (x.scope = 'provider-domain'
-                     AND x.subject = m.provider || '/' || split_part(m.mailbox, '@', 2)))
+                     AND x.subject = m.receiver || '/' || split_part(m.mailbox, '@', 2)))
           AND (m.id = ANY (%(trial_ids)s::text[]) OR NOT EXISTS (
               SELECT 1 FROM breaker AS b
-              WHERE b.position = 'open' AND b.provider = m.provider
+              WHERE b.position = 'open' AND b.provider = m.receiver
                 AND CASE b.scope WHEN 'provider-egress' THEN b.subject = m.egress_id
                                  ELSE b.subject = split_part(m.mailbox, '@', 2) END))
         ORDER BY m.not_before

@@ -26,7 +26,7 @@ SELECT client_id, recipient, reason
 FROM suppression
 WHERE client_id = ANY(%(client_ids)s) AND recipient = ANY(%(recipients)s)
 
--- providers --
--- The providers of these domains, as far as the DNS was asked and its answer still holds.
-SELECT domain, provider FROM mail_domain
+-- receivers --
+-- The receivers of these domains, as far as the DNS was asked and its answer still holds.
+SELECT domain, receiver FROM mail_domain
 WHERE domain = ANY(%(domains)s) AND outcome = 'found' AND due_at > now()

@@ -1,6 +1,7 @@
 -- name --
--- Gives messages that were not looked at yet the provider of their domain, `unknown` where it is
--- not known, and notes which domains are to be asked for. Tells how many got which.
+-- Gives messages that were not looked at yet the receiver of their domain, `unknown` where it is
+-- not known, and its provider: `other` for a receiver that is in no table. Notes which domains are to
+-- be asked for. Tells how many got which.
 WITH fresh AS (
     SELECT id, lower(regexp_replace(recipient, '^.*@', '')) AS domain
     FROM message
@@ -15,7 +16,10 @@ WITH fresh AS (
     ORDER BY f.domain
     ON CONFLICT (domain) DO UPDATE SET wanted = true
 ), named AS (
-    UPDATE message AS m SET provider = coalesce(d.provider, 'unknown')
+    UPDATE message AS m
+    SET receiver = coalesce(d.receiver, 'unknown'),
+        provider = CASE WHEN position('.' IN d.receiver) > 0 THEN 'other'
+                        ELSE coalesce(d.receiver, 'unknown') END
     FROM fresh AS f LEFT JOIN mail_domain AS d ON d.domain = f.domain
     WHERE m.id = f.id
     RETURNING m.provider
@@ -30,22 +34,24 @@ ORDER BY failures, due_at, domain
 LIMIT %(limit)s
 
 -- answered --
--- Keeps what the DNS said. A provider that was found before stays while questions fail.
+-- Keeps what the DNS said. A receiver that was found before stays while questions fail.
 UPDATE mail_domain AS d
 SET outcome = t.outcome, failures = t.failures, asked_at = now(),
-    provider = CASE WHEN t.outcome = 'failed' THEN d.provider ELSE t.provider END,
+    receiver = CASE WHEN t.outcome = 'failed' THEN d.receiver ELSE t.receiver END,
     hosts = CASE WHEN t.outcome = 'failed' THEN d.hosts ELSE string_to_array(t.hosts, ' ') END,
     due_at = now() + make_interval(secs => t.due_s), wanted = t.wanted
 FROM unnest(%(domains)s::text[], %(outcomes)s::text[], %(failures)s::integer[],
-            %(providers)s::text[], %(hosts)s::text[], %(dues_s)s::integer[], %(wanted)s::boolean[])
-     AS t (domain, outcome, failures, provider, hosts, due_s, wanted)
+            %(receivers)s::text[], %(hosts)s::text[], %(dues_s)s::integer[], %(wanted)s::boolean[])
+     AS t (domain, outcome, failures, receiver, hosts, due_s, wanted)
 WHERE d.domain = t.domain
 
 -- rename --
--- Messages that go on as `unknown` get the provider that was found meanwhile; how many.
+-- Messages that go on as `unknown` get the receiver that was found meanwhile; how many.
 WITH renamed AS (
-    UPDATE message AS m SET provider = t.provider
-    FROM unnest(%(domains)s::text[], %(providers)s::text[]) AS t (domain, provider)
+    UPDATE message AS m
+    SET receiver = t.receiver,
+        provider = CASE WHEN position('.' IN t.receiver) > 0 THEN 'other' ELSE t.receiver END
+    FROM unnest(%(domains)s::text[], %(receivers)s::text[]) AS t (domain, receiver)
     WHERE m.provider = 'unknown' AND m.state IN ('accepted', 'scheduled')
       AND lower(regexp_replace(m.recipient, '^.*@', '')) = t.domain
     RETURNING 1

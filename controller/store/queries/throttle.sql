@@ -45,7 +45,7 @@ RETURNING recipient
 
 -- contexts --
 -- Whose messages these are, as far as this node had them last.
-SELECT id, client_id, mailbox, recipient, egress_id, coalesce(provider, 'unknown') AS provider,
+SELECT id, client_id, mailbox, recipient, egress_id, coalesce(receiver, 'unknown') AS provider,
        attempts
 FROM message WHERE id = ANY(%(ids)s) AND node_id = %(node_id)s
 
@@ -111,13 +111,13 @@ FROM half_open AS b
 CROSS JOIN LATERAL (
     SELECT m.id, m.egress_id, split_part(m.mailbox, '@', 2) AS domain
     FROM message AS m
-    WHERE m.state = 'scheduled' AND m.provider = b.provider
+    WHERE m.state = 'scheduled' AND m.receiver = b.provider
       AND m.not_before <= now() + make_interval(secs => %(horizon_s)s)
       AND CASE b.scope WHEN 'provider-egress' THEN m.egress_id = b.subject
                        ELSE split_part(m.mailbox, '@', 2) = b.subject END
       AND NOT EXISTS (
           SELECT 1 FROM breaker AS o
-          WHERE o.position = 'open' AND o.provider = m.provider
+          WHERE o.position = 'open' AND o.provider = m.receiver
             AND CASE o.scope WHEN 'provider-egress' THEN o.subject = m.egress_id
                              ELSE o.subject = split_part(m.mailbox, '@', 2) END
             AND NOT EXISTS (SELECT 1 FROM half_open AS h

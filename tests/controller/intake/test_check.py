@@ -43,7 +43,7 @@ FACTS = Facts(
         ("acme", "@closed.test"): "asked",
         ("bolt", "r@x.test"): "not ours",
     },
-    providers={},
+    receivers={},
 )
 PLAIN = Submission("k1", "acme", "", "r@x.test", None, b"Subject: x\r\n\r\nbody\r\n")
 

@@ -179,13 +179,17 @@ async def test_the_provider_of_a_known_domain_is_stored_at_once(
     make_fleet("acme")
     with psycopg.connect(database) as connection:
         connection.execute(
-            "INSERT INTO mail_domain (domain, provider, outcome, due_at) VALUES"
+            "INSERT INTO mail_domain (domain, receiver, outcome, due_at) VALUES"
             " ('known.test', 'google', 'found', now() + interval '1 h'),"
+            " ('small.test', 'mail.example.net', 'found', now() + interval '1 h'),"
             " ('stale.test', 'google', 'found', now()),"
             " ('failed.test', 'unknown', 'failed', now() + interval '1 h')"
         )
-    names = ("Known", "stale", "failed", "new")
+    names = ("Known", "small", "stale", "failed", "new")
     submitted = [Submission(n, "acme", "", f"r@{n}.test", None, BODY) for n in names]
     ids(await ingest(store, submitted))
-    found = rows(database, "SELECT idempotency_key, provider FROM message")
-    assert dict(found) == {"Known": "google", "stale": None, "failed": None, "new": None}
+    found = rows(database, "SELECT idempotency_key, provider, receiver FROM message")
+    assert {key: whose for key, *whose in found} == {
+        "Known": ["google", "google"], "small": ["other", "mail.example.net"],
+        "stale": [None, None], "failed": [None, None], "new": [None, None],
+    }  # fmt: skip

@@ -122,7 +122,7 @@ async def test_only_what_the_node_holds_in_its_present_term_goes(scene: Scene) -
 )
 async def test_nothing_goes(scene: Scene, change: str) -> None:
     await scene.scheduled("m")
-    await scene.store.execute(sql("UPDATE message SET provider = 'google'"))
+    await scene.store.execute(sql("UPDATE message SET provider = 'google', receiver = 'google'"))
     await scene.store.execute(sql(change))
     assert await scene.sent() == []
     assert await scene.state("m") == "scheduled"
@@ -137,7 +137,7 @@ async def test_a_suspended_pair_stops_no_other(scene: Scene) -> None:
     ):
         await scene.scheduled(id, mailbox)
         await scene.store.execute(
-            sql("UPDATE message SET provider = %(provider)s WHERE id = %(id)s"),
+            sql("UPDATE message SET receiver = %(provider)s WHERE id = %(id)s"),
             id=id, provider=provider,
         )  # fmt: skip
     await scene.store.execute(

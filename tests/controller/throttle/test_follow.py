@@ -38,7 +38,7 @@ class Scene:
     async def message(self, id: str, egress: str = "px1", provider: str | None = "google") -> None:
         await self.store.execute(
             sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox,"
-                " egress_id, recipient, not_before, state, node_id, epoch, size, provider)"
+                " egress_id, recipient, not_before, state, node_id, epoch, size, receiver)"
                 " SELECT %(id)s, 'acme', %(id)s, '', min(address), egress_id, %(to)s, now(),"
                 " 'queued', 'n1', 1, 1, %(provider)s FROM mailbox WHERE egress_id = %(egress)s"
                 " GROUP BY egress_id"),

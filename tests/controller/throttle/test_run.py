@@ -98,7 +98,7 @@ async def test_one_message_tries_a_half_open_breaker(store: Store, tmp_path: Pat
     for id in ("a", "b", "c"):
         await dispatch.scheduled(id)
     await dispatch.scheduled("elsewhere", "m1-2@acme.test")
-    await store.execute(sql("UPDATE message SET provider = CASE id WHEN 'elsewhere' THEN 'yahoo'"
+    await store.execute(sql("UPDATE message SET receiver = CASE id WHEN 'elsewhere' THEN 'yahoo'"
                             " ELSE 'google' END"))  # fmt: skip
     assert await dispatch.sent() == ["elsewhere"]
     # The pause passes.
@@ -138,7 +138,7 @@ async def test_a_trial_whose_outcome_never_comes_is_given_up(store: Store, tmp_p
     await dispatch.prepare(tmp_path)
     await dispatch.scheduled("a")
     await dispatch.scheduled("b")
-    await store.execute(sql("UPDATE message SET provider = 'google'"))
+    await store.execute(sql("UPDATE message SET provider = 'google', receiver = 'google'"))
     await store.execute(
         sql("INSERT INTO breaker (scope, provider, subject, position, opened, changed_at, until)"
             " VALUES ('provider-egress', 'google', 'px1', 'open', 1, now(), now())")
