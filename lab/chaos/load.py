@@ -43,6 +43,7 @@ class Load:
         self._letters = _endless(small, senders, first)
         self._size = max(1, round(per_s * _BATCH_EVERY_S))
         self._stopped = threading.Event()
+        self._abandoned = threading.Event()
         self._thread = threading.Thread(target=self._run, name="load", daemon=True)
         self._failure = ""
         self.first = first
@@ -65,6 +66,11 @@ class Load:
             raise ChaosError(f"load: {self._failure}")
         return self.submitted
 
+    def abandon(self) -> None:
+        """Ends at once, whatever was answered: the lab is going away."""
+        self._abandoned.set()
+        self._stopped.set()
+
     def _run(self) -> None:
         next_at = time.monotonic()
         while not self._stopped.wait(max(0.0, next_at - time.monotonic())):
@@ -79,13 +85,14 @@ class Load:
 
     def _submit(self, batch: Sequence[Letter]) -> dict[str, Submitted]:
         run, start = secrets.token_hex(8), time.time()
-        while True:
+        while not self._abandoned.is_set():
             try:
                 return submit(
                     self._fleet.channel, batch, run, start=start, timeout_s=_CALL_TIMEOUT_S
                 )
             except SubmissionBroken:
                 time.sleep(_PAUSE_S)
+        return {}
 
 
 def _endless(

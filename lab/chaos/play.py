@@ -58,6 +58,9 @@ class Player:
             impossible = str(error)
         except LabError as error:
             scene.late.append(f"{type(error).__name__}: {error}")
+        except BaseException:
+            load.abandon()
+            raise
         try:
             submitted = load.stop()
         except LabError as error:
