@@ -4,7 +4,8 @@ All nodes share the kernel's wall clock with the host (time namespaces have none
 a whole machine's cannot be stepped here. libfaketime stands between a process and its C library
 instead, and leaves CLOCK_MONOTONIC and CLOCK_BOOTTIME alone, as a step does. It reads the offset
 from a file again every second. A faked process must not use clock_nanosleep(2), which the library
-(0.9.10) answers with EINVAL: neither agent nor controller does while they run.
+(0.9.10) answers with EINVAL: neither agent nor controller does while they run; a controller does
+when it stops its PostgreSQL in order, so end it by SIGKILL.
 """
 
 from __future__ import annotations
