@@ -13,11 +13,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.console import Console
 from rich.markup import escape
 
-from lab.chaos.catalogue import BY_NAME, SCENARIOS
+from lab.chaos.catalogue import BY_NAME, SCENARIOS, Scenario
 from lab.chaos.errors import ChaosError
 from lab.chaos.facts import Score
 from lab.chaos.ground import Ground
@@ -72,7 +74,7 @@ def _run(options: Options, phases: Phases) -> int:
         print_table(scores, phases.console)
         if options.json:
             write_json(scores, options.json)
-        code = _verdict(scores)
+        code = verdict(scores)
         ground.close()
     finally:
         if code != _HOLDS and (state_directory(options.name) / "lab.json").exists():
@@ -87,19 +89,30 @@ def _play(ground: Ground, options: Options, phases: Phases) -> list[Score]:
     player, scores = Player(ground, options.rounds, options.rate), []
     chosen = [BY_NAME[name] for name in options.only] or SCENARIOS
     for scenario in chosen:
-        with phases.phase(scenario.name) as phase:
-            score = player.play(scenario, lambda text: phase.show("step", 0, None, text))
-            phase.note = f"{score.accepted:,} messages" + (", all holds" if score.holds else "")
+        score = _play_one(player, scenario, phases)
+        if score.only_late and options.once_more:
+            score = replace(score, played_again=True)
         print_score(score, phases.console)
         scores.append(score)
+        if score.played_again:
+            scores.append(_play_one(player, scenario, phases))
+            print_score(scores[-1], phases.console)
     with phases.phase("Judge all mail once more") as phase:
         scores.append(player.afterwards(lambda text: phase.show("step", 0, None, text)))
     print_score(scores[-1], phases.console)
     return scores
 
 
-def _verdict(scores: list[Score]) -> int:
-    if any(score.wrong for score in scores):
+def _play_one(player: Player, scenario: Scenario, phases: Phases) -> Score:
+    with phases.phase(scenario.name) as phase:
+        score = player.play(scenario, lambda text: phase.show("step", 0, None, text))
+        phase.note = f"{score.accepted:,} messages" + (", all holds" if score.holds else "")
+    return score
+
+
+def verdict(scores: Sequence[Score]) -> int:
+    """The exit code. What was only late and was played again counts by its second play."""
+    if any(score.wrong or (score.late and not score.played_again) for score in scores):
         return _DIFFERS
     return _NOT_ALL_PLAYED if any(score.impossible for score in scores) else _HOLDS
 

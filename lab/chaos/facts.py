@@ -45,8 +45,9 @@ class Score:
     """The outcome of one scenario.
 
     `resume_s`: from the fault until mail of every egress concerned came from another node, seconds;
-    None where nothing moves. `reasons`: one line for each uncertain message. `wrong`: everything
-    that is not as it must be. `impossible`: why this machine cannot produce the fault.
+    None where nothing moves. `reasons`: one line for each uncertain message. `late`: what took
+    longer than it may. `wrong`: everything else that is not as it must be. `impossible`: why this
+    machine cannot produce the fault. `played_again`: it was only late, and the next row counts.
     """
 
     name: str
@@ -62,10 +63,17 @@ class Score:
     resume_s: float | None = None
     elapsed_s: float = 0.0
     reasons: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
     wrong: tuple[str, ...] = ()
     impossible: str = ""
+    played_again: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether it took place and everything was as it must be."""
-        return not self.wrong and not self.impossible
+        return not self.wrong and not self.late and not self.impossible
+
+    @property
+    def only_late(self) -> bool:
+        """Whether time is all that is wrong with it."""
+        return bool(self.late) and not self.wrong and not self.impossible

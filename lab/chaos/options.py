@@ -14,13 +14,15 @@ from lab.settings import LabSettings
 
 @dataclass(frozen=True)
 class Options:
-    """`only`: names of scenarios, () for all; `rounds`: random points in a killing scenario."""
+    """`only`: names of scenarios, () for all; `rounds`: random points in a killing scenario.
+    `once_more`: what was only late is played again, and counts then."""
 
     name: str
     nodes: int
     mailboxes: int
     rounds: int
     rate: int
+    once_more: bool
     only: tuple[str, ...]
     keep: bool
     json: Path | None
@@ -46,6 +48,11 @@ def parse(argv: list[str] | None, description: str, names: Sequence[str]) -> Opt
         "--rounds", type=count, default=20, help="kills in each killing scenario (default 20)"
     )
     parser.add_argument("--rate", type=count, default=8, help="messages a second (default 8)")
+    parser.add_argument(
+        "--once-more",
+        action="store_true",
+        help="play again what was only late (on a machine that has other work), and count that",
+    )
     parser.add_argument("--list", action="store_true", help="say what the scenarios are, and end")
     parser.add_argument("--keep", action="store_true", help="leave the fleet up afterwards")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the table as JSON too")

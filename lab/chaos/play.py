@@ -57,14 +57,14 @@ class Player:
         except FaultImpossible as error:
             impossible = str(error)
         except LabError as error:
-            scene.late.append(f"{type(error).__name__}: {error}")
+            scene.wrong.append(f"{type(error).__name__}: {error}")
         except BaseException:
             load.abandon()
             raise
         try:
             submitted = load.stop()
         except LabError as error:
-            scene.late.append(str(error))
+            scene.wrong.append(str(error))
             submitted = dict(load.submitted)
         self._next_recipient = load.first
         self.submitted |= submitted
@@ -81,7 +81,7 @@ class Player:
         try:
             self._ground.make_whole(say)
         except LabError as error:
-            scene.late.append(f"the fleet is not whole: {error}")
+            scene.wrong.append(f"the fleet is not whole: {error}")
         self._settle(self.submitted, (), 120.0, say)
         return self._judge("all at the end", self.submitted, scene, self._began, say)
 
@@ -155,4 +155,5 @@ class Player:
             may_wait_on=scene.may_wait_on,
             may_doubt=may_doubt,
             late=scene.late,
+            wrong=scene.wrong,
         )

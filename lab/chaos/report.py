@@ -37,10 +37,13 @@ def print_score(score: Score, console: Console) -> None:
     if score.impossible:
         line = f"[yellow]{score.name} cannot be played here:[/] {escape(score.impossible)}"
         console.print(line, soft_wrap=True)
-    for line in score.wrong[:_SHOWN]:
+    lines = (*score.wrong, *score.late)
+    for line in lines[:_SHOWN]:
         console.print(f"  [red]{score.name}:[/] {escape(line)}", soft_wrap=True)
-    if len(score.wrong) > _SHOWN:
-        console.print(f"  … and {len(score.wrong) - _SHOWN} more (all of them: --json FILE)")
+    if len(lines) > _SHOWN:
+        console.print(f"  … and {len(lines) - _SHOWN} more (all of them: --json FILE)")
+    if score.played_again:
+        console.print(f"  {score.name} was only late: it is played once more")
 
 
 def print_table(scores: Sequence[Score], console: Console) -> None:
@@ -54,6 +57,8 @@ def print_table(scores: Sequence[Score], console: Console) -> None:
         numbers = [f"{getattr(score, column):,}" for column in COLUMNS]
         resume = "–" if score.resume_s is None else f"{score.resume_s:.1f}"
         verdict = "[green]yes[/]" if score.holds else "[red]NO[/]"
+        if score.played_again:
+            verdict = "late, again:"
         if score.impossible:
             verdict = "[yellow]not played[/]"
         table.add_row(score.name, *numbers, resume, f"{score.elapsed_s:.0f}", verdict)

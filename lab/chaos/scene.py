@@ -35,6 +35,7 @@ class Scene:
     say: Callable[[str], None] = lambda _: None
     faults: list[Fault] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
     may_wait_on: set[str] = field(default_factory=set)
     # Seeds nothing else: the points in time are meant to differ from run to run.
     chance: random.Random = field(default_factory=random.Random)

@@ -37,11 +37,13 @@ def score(
     may_wait_on: Collection[str] = (),
     may_doubt: bool = True,
     late: Iterable[str] = (),
+    wrong: Iterable[str] = (),
 ) -> Score:
     """The score of what was submitted in a scenario that lasted from `began` to `until`.
 
     `may_wait_on`: nodes that stay off, whose mail may wait for them. `may_doubt`: what was broken
-    can cut a delivery, so that no evidence of it exists. `late`: steps that were not done in time.
+    can cut a delivery, so that no evidence of it exists. `late`: steps that were not done in time;
+    `wrong`: what went wrong before there was anything to judge.
     """
     differences = compare(evidence)
     accounts = {m: evidence.accounts[m] for m in evidence.submitted if m in evidence.accounts}
@@ -71,9 +73,10 @@ def score(
         resume_s=resume_s(took_s for took_s, _ in silent.values()),
         elapsed_s=until - began,
         reasons=reasons,
+        late=(*late, *_too_late(silent)),
         wrong=(
-            *late,
-            *_too_late(silent),
+            *wrong,
+            *_never(silent),
             *([f"two nodes had one proxy open for {both_ms} ms"] if both_ms else []),
             *(_waits(each) for each in waiting if each.node not in may_wait_on),
             *_wrong(differences, accounts),
@@ -83,11 +86,15 @@ def score(
     )
 
 
-def _too_late(silent: Mapping[str, tuple[float | None, Fault]]) -> Iterable[str]:
+def _never(silent: Mapping[str, tuple[float | None, Fault]]) -> Iterable[str]:
     for exit_, (took_s, fault) in silent.items():
         if took_s is None:
             yield f"no mail came through {exit_} from another node than {fault.client}"
-        elif took_s > fault.within_s:
+
+
+def _too_late(silent: Mapping[str, tuple[float | None, Fault]]) -> Iterable[str]:
+    for exit_, (took_s, fault) in silent.items():
+        if took_s is not None and took_s > fault.within_s:
             yield (
                 f"mail came through {exit_} from another node after {took_s:.1f} s; "
                 f"{fault.within_s:.0f} s are allowed"

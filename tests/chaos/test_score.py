@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from lab.chaos.__main__ import verdict
 from lab.chaos.catalogue import SCENARIOS
 from lab.chaos.facts import Caps, Fault, Score
 from lab.chaos.options import parse
@@ -139,23 +140,53 @@ def test_a_bounce_of_what_came_is_a_contradiction() -> None:
     )
 
 
+def test_mail_that_comes_late_from_another_node_is_late() -> None:
+    found = judged(faults=[replace(FAULT, within_s=5.0)])
+    assert found.only_late
+    assert found.late == (
+        f"mail came through {PX} from another node after 11.0 s; 5 s are allowed",
+    )
+
+
+def test_mail_that_never_comes_from_another_node_is_wrong() -> None:
+    found = judged(faults=[replace(FAULT, at=32.5)])
+    assert found.wrong == (f"no mail came through {PX} from another node than {N1}",)
+
+
+LATE, WRONG = Score("a", late=("x",)), Score("a", wrong=("x",))
+
+
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("scores", "code"),
     [
-        (replace(FAULT, within_s=5.0), "after 11.0 s; 5 s are allowed"),
-        (replace(FAULT, at=32.5), "no mail came through"),
+        ([Score("a")], 0),
+        ([WRONG], 1),
+        ([LATE], 1),
+        ([replace(LATE, played_again=True), Score("a")], 0),
+        ([replace(LATE, played_again=True), LATE], 1),
+        ([replace(WRONG, played_again=True), Score("a")], 1),
+        ([Score("a"), Score("b", impossible="x")], 3),
+        ([WRONG, Score("b", impossible="x")], 1),
     ],
 )
-def test_mail_that_comes_late_or_never_from_another_node_is_wrong(fault: Fault, words: str) -> None:
-    assert any(words in line for line in judged(faults=[fault]).wrong)
+def test_lateness_is_forgiven_when_played_again_and_nothing_else(
+    scores: list[Score], code: int
+) -> None:
+    assert verdict(scores) == code
 
 
 def test_more_mail_than_was_charged_is_over_the_cap() -> None:
     assert judged(caps=replace(CAPS, used={})).caps_exceeded == 2
 
 
-def test_a_late_step_is_wrong() -> None:
-    assert judged(late=["late: not within 5 s: x"]).wrong == ("late: not within 5 s: x",)
+def test_a_late_step_is_late() -> None:
+    assert judged(late=["late: not within 5 s: x"]).late == ("late: not within 5 s: x",)
+
+
+def test_what_broke_the_scenario_itself_is_wrong_and_not_late() -> None:
+    found = judged(wrong=["load: refused"])
+    assert found.wrong == ("load: refused",)
+    assert not found.only_late
 
 
 def test_what_cannot_be_played_does_not_hold() -> None:
