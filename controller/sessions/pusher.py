@@ -25,6 +25,7 @@ from controller.sessions.registry import Registry
 from controller.sessions.releases import ask_back
 from controller.sessions.session import NodeSession
 from controller.sessions.spec_delivery import is_spec_due, send_spec
+from controller.sessions.suppressed import SuppressedOnNodes
 from controller.store import Row, Store, queries
 
 _SQL = queries.load("sessions")
@@ -46,6 +47,7 @@ class Pusher:
         self._store = store
         self._sealer = sealer
         self._registry = registry
+        self._suppressed = SuppressedOnNodes(store)
         # A session's beginning and the loop must not send one thing twice.
         self._looking = asyncio.Lock()
 
@@ -82,6 +84,8 @@ class Pusher:
         ids: dict[str, list[str]] = defaultdict(list)
         for row in await self._store.fetch_all(_CANCEL["on_nodes"], node_ids=node_ids, limit=MOST):
             ids[row["node_id"]].append(row["id"])
+        for node_id, suppressed in (await self._suppressed.ids(node_ids)).items():
+            ids[node_id] += suppressed
         return ids
 
     async def _suspensions(self, node_ids: list[str]) -> dict[str, node_pb2.Suspensions]:

@@ -1,7 +1,7 @@
 """Adds and removes suppressions. Each change is one transaction with its audit entries.
 
 What waits is not touched here: dispatch ends it when its time comes, and what is on a node already
-is called back by `controller.loops.callback`.
+is called back (`controller.sessions.suppressed`).
 """
 
 from __future__ import annotations

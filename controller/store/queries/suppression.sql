@@ -39,3 +39,21 @@ SELECT client_id, recipient, reason, evidence, since
 FROM suppression
 WHERE client_id IN ('', %(client_id)s) AND recipient = ANY(%(recipients)s)
 ORDER BY recipient, client_id
+
+-- on_nodes --
+-- What these nodes are to give back because its recipient is suppressed by now, of each at most so
+-- many.
+SELECT n.node_id, m.id
+FROM unnest(%(node_ids)s::text[]) AS n (node_id)
+CROSS JOIN LATERAL (
+    SELECT x.id FROM message AS x
+    WHERE x.node_id = n.node_id AND x.state IN ('dispatched', 'queued')
+      AND EXISTS (
+          SELECT 1 FROM suppression AS s
+          WHERE s.client_id IN ('', x.client_id)
+            AND s.recipient IN (
+                lower(x.recipient),
+                -- after the last @: a quoted local part may hold another
+                '@' || lower(regexp_replace(x.recipient, '^.*@', ''))))
+    ORDER BY x.id LIMIT %(limit)s
+) AS m
