@@ -128,7 +128,7 @@ class Node:
         held = {q for q in self.holds if q not in self.postfix.delivering}
         for queue_id in held & self.postfix.queue.keys():
             self.postfix.queue[queue_id].held = self.bug is not Bug.HOLD_FORGOTTEN
-        messages.mark_held(self.db, [self.token_of(q) for q in held])
+        messages.mark_held(self.db, [self.token_of(q) for q in held], held=True)
         self.holds -= held
 
     def token_of(self, queue_id: str) -> str:
@@ -144,13 +144,16 @@ class Node:
     # Session.
 
     def granted(
-        self, seq: int, epoch: int, ttl_ms: int, margin_ms: int, egresses: frozenset[str]
-    ) -> None:
+        self, seq: int, epoch: int, ttl_ms: int, margin_ms: int, egresses: frozenset[str],
+        told_ms: int, now: int,
+    ) -> None:  # fmt: skip
         sent_at_ns = self.sent_at_ns.get(seq)
         if sent_at_ns is None:
             return
         self.sent_at_ns = {s: t for s, t in self.sent_at_ns.items() if s >= seq}
-        grant = agent_lease.granted(sent_at_ns, epoch, ttl_ms, margin_ms, egresses)
+        grant = agent_lease.granted(
+            sent_at_ns, epoch, ttl_ms, margin_ms, egresses, told_ms, self.clock_ns(now)
+        )
         if epoch > self.right.highest_epoch:
             meta.write(self.db, "highest_epoch", epoch)
         if self.right.use_lease(grant):

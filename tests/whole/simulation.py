@@ -3,6 +3,8 @@
 `do(kind, dice)` makes one step of a kind; `dice` chooses among what is possible. True time is known
 to nobody inside: nodes and leader have clocks that run at different speeds. Wires keep their order
 and may be slow for ever; a session that ended may still have words under way to the controller.
+Recall from Postfix's queue and the loss of power are not played yet.
+
 `violations` says which invariants of DESIGN are hurt, in words.
 """
 
@@ -238,8 +240,13 @@ class Simulation:
 
     def _renewed(self, wire: Wire, seq: int) -> None:
         grant = self.tables.renew(wire.node.name, wire.session)
+        told_ms, node = self.now_ms, wire.node
         if grant is not None and wire.alive:
-            wire.down.append(lambda: wire.node.granted(seq, grant[0], TTL_MS, MARGIN_MS, grant[1]))
+            wire.down.append(
+                lambda: node.granted(
+                    seq, grant[0], TTL_MS, MARGIN_MS, grant[1], told_ms, self.now_ms
+                )
+            )
 
     def _round_trip(self, dice: random.Random) -> list[Any]:
         """What mostly happens, in one step: a heartbeat, all words either way, the gateway told."""

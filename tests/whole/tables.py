@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from postfleet.v1 import node_pb2
 
@@ -26,6 +27,8 @@ from tests.whole.bugs import Bug
 
 TTL_MS, MARGIN_MS = 6000, 1500
 CAP = 12
+# Nothing waits for its time here: all mail is due.
+BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 ON_NODE = (State.DISPATCHED, State.QUEUED)
 
 
@@ -61,7 +64,7 @@ class Message:
     charged: bool = False
 
     def told(self) -> Told:
-        return Told(self.id, self.state, "", self.attempts, "", self.stored, self.epoch)
+        return Told(self.id, self.state, "", self.attempts, "", self.stored, self.epoch, BEGINNING)
 
 
 @dataclass
@@ -202,11 +205,12 @@ class Tables:
             return None
         for message in self.messages.values():
             a = self.assignments.get(message.egress)
-            if message.state in STEPS[Event.DISPATCHED].sources and a is not None:
-                if a.node == node and a.epoch == lease.epoch and not a.releasing:
-                    message.state = STEPS[Event.DISPATCHED].target
-                    message.node, message.epoch, message.stored = node, lease.epoch, False
-                    return message
+            if a is None or (a.node, a.epoch) != (node, lease.epoch) or a.releasing:
+                continue
+            if message.state in STEPS[Event.DISPATCHED].sources:
+                message.state = STEPS[Event.DISPATCHED].target
+                message.node, message.epoch, message.stored = node, lease.epoch, False
+                return message
         return None
 
     def answered(self, node: str, session: int, message_id: str, stored: bool) -> None:
