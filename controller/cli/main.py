@@ -25,6 +25,7 @@ from controller.cli.groups import (
     shaping,
     shard,
     suppression,
+    why,
 )
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ for _name, _group in (
     ("domain", domain),
     ("client", client),
     ("message", message),
+    ("why", why),
     ("suppression", suppression),
     ("shaping", shaping),
     ("audit", audit),

@@ -16,7 +16,16 @@ import structlog
 from grpc import aio
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
-from controller.fleet import cancel, fencing, history, lists, orders, resolve, shard_orders
+from controller.fleet import (
+    cancel,
+    fencing,
+    history,
+    lists,
+    orders,
+    resolve,
+    shard_orders,
+    why,
+)
 from controller.fleet.answering import answering
 from controller.fleet.apply import apply_inventory, plan_inventory
 from controller.fleet.egress_move import move_egress
@@ -120,6 +129,10 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
         self, request: fleet_pb2.GetMessageRequest, context: Context
     ) -> fleet_pb2.MessageDetail:
         return await history.message(self._store, request.id)
+
+    @answering
+    async def Why(self, request: fleet_pb2.WhyRequest, context: Context) -> fleet_pb2.WhyReply:
+        return await why.explain(self._store, request)
 
     @answering
     async def ListAudit(

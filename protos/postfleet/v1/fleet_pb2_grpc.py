@@ -84,6 +84,11 @@ class FleetServiceStub:
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.ListAuditRequest.SerializeToString,
                 response_deserializer=postfleet_dot_v1_dot_fleet__pb2.AuditList.FromString,
                 _registered_method=True)
+        self.Why = channel.unary_unary(
+                '/postfleet.v1.FleetService/Why',
+                request_serializer=postfleet_dot_v1_dot_fleet__pb2.WhyRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_fleet__pb2.WhyReply.FromString,
+                _registered_method=True)
         self.ListDnsRecords = channel.unary_unary(
                 '/postfleet.v1.FleetService/ListDnsRecords',
                 request_serializer=postfleet_dot_v1_dot_fleet__pb2.ListRequest.SerializeToString,
@@ -218,6 +223,13 @@ class FleetServiceServicer:
 
     def ListAudit(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Why(self, request, context):
+        """Everything that applies to a mailbox or a message, and what stops it.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -375,6 +387,11 @@ def add_FleetServiceServicer_to_server(servicer, server):
                     servicer.ListAudit,
                     request_deserializer=postfleet_dot_v1_dot_fleet__pb2.ListAuditRequest.FromString,
                     response_serializer=postfleet_dot_v1_dot_fleet__pb2.AuditList.SerializeToString,
+            ),
+            'Why': grpc.unary_unary_rpc_method_handler(
+                    servicer.Why,
+                    request_deserializer=postfleet_dot_v1_dot_fleet__pb2.WhyRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_fleet__pb2.WhyReply.SerializeToString,
             ),
             'ListDnsRecords': grpc.unary_unary_rpc_method_handler(
                     servicer.ListDnsRecords,
@@ -717,6 +734,33 @@ class FleetService:
             '/postfleet.v1.FleetService/ListAudit',
             postfleet_dot_v1_dot_fleet__pb2.ListAuditRequest.SerializeToString,
             postfleet_dot_v1_dot_fleet__pb2.AuditList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Why(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.FleetService/Why',
+            postfleet_dot_v1_dot_fleet__pb2.WhyRequest.SerializeToString,
+            postfleet_dot_v1_dot_fleet__pb2.WhyReply.FromString,
             options,
             channel_credentials,
             insecure,

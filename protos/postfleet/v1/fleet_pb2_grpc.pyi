@@ -46,6 +46,8 @@ class FleetServiceStub:
     ListMessages: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListMessagesRequest, _fleet_pb2.MessageList]
     GetMessage: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.GetMessageRequest, _fleet_pb2.MessageDetail]
     ListAudit: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListAuditRequest, _fleet_pb2.AuditList]
+    Why: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.WhyRequest, _fleet_pb2.WhyReply]
+    """Everything that applies to a mailbox or a message, and what stops it."""
     ListDnsRecords: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.ListRequest, _fleet_pb2.DnsRecordList]
     """The records that must stand in the DNS for the fleet to send: DKIM, SPF, DMARC, PTR, EHLO."""
     EnrolNode: _grpc.UnaryUnaryMultiCallable[_fleet_pb2.EnrolNodeRequest, _fleet_pb2.EnrolNodeReply]
@@ -97,6 +99,8 @@ class FleetServiceAsyncStub(FleetServiceStub):
     ListMessages: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListMessagesRequest, _fleet_pb2.MessageList]  # type: ignore[assignment]
     GetMessage: _aio.UnaryUnaryMultiCallable[_fleet_pb2.GetMessageRequest, _fleet_pb2.MessageDetail]  # type: ignore[assignment]
     ListAudit: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListAuditRequest, _fleet_pb2.AuditList]  # type: ignore[assignment]
+    Why: _aio.UnaryUnaryMultiCallable[_fleet_pb2.WhyRequest, _fleet_pb2.WhyReply]  # type: ignore[assignment]
+    """Everything that applies to a mailbox or a message, and what stops it."""
     ListDnsRecords: _aio.UnaryUnaryMultiCallable[_fleet_pb2.ListRequest, _fleet_pb2.DnsRecordList]  # type: ignore[assignment]
     """The records that must stand in the DNS for the fleet to send: DKIM, SPF, DMARC, PTR, EHLO."""
     EnrolNode: _aio.UnaryUnaryMultiCallable[_fleet_pb2.EnrolNodeRequest, _fleet_pb2.EnrolNodeReply]  # type: ignore[assignment]
@@ -205,6 +209,14 @@ class FleetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _fleet_pb2.ListAuditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_fleet_pb2.AuditList, _abc.Awaitable[_fleet_pb2.AuditList]]: ...
+
+    @_abc_1.abstractmethod
+    def Why(
+        self,
+        request: _fleet_pb2.WhyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_fleet_pb2.WhyReply, _abc.Awaitable[_fleet_pb2.WhyReply]]:
+        """Everything that applies to a mailbox or a message, and what stops it."""
 
     @_abc_1.abstractmethod
     def ListDnsRecords(

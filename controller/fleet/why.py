@@ -1,0 +1,221 @@
+"""postfleet why: reads what applies to a mailbox or a message; the planner's code explains it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from postfleet.v1 import fleet_pb2
+
+from controller.fleet.errors import BadRequestError, NotFoundError
+from controller.message_life import FINAL, State
+from controller.planner import ledger
+from controller.planner.boxes import Box, Slot
+from controller.planner.budgets import Budgets
+from controller.planner.calendar import hour_of
+from controller.planner.choice import Moment, accounts_in
+from controller.planner.limits import Caps, Limit, Sender
+from controller.planner.settings import Settings, settings_of, week_of
+from controller.planner.special import special_caps
+from controller.planner.warm_up import allowance
+from controller.planner.why import Fact, Situation, Stop, verdict, why_mailbox
+from controller.store import Row, Store, Transaction, queries
+
+_SQL = queries.load("why")
+_SETTINGS = queries.load("inventory")["settings"]
+_PROGRESS = queries.load("warm_up")["progress"]
+
+
+async def explain(store: Store, request: fleet_pb2.WhyRequest) -> fleet_pb2.WhyReply:
+    """Answers for `mailbox` and `message`. Raises NotFoundError, BadRequestError."""
+    subject = f"{request.kind} {request.id}"
+    async with store.transaction() as tx:
+        match request.kind:
+            case "mailbox":
+                facts = await _mailbox(tx, request.id.lower())
+            case "message":
+                facts = await _message(tx, request.id)
+            case kind:
+                raise BadRequestError(f"kind: {kind!r}; there are mailbox and message")
+    return fleet_pb2.WhyReply(
+        subject=subject, verdict=verdict(facts, subject), facts=[_told(fact) for fact in facts]
+    )
+
+
+async def _mailbox(tx: Transaction, address: str, provider: str | None = None) -> list[Fact]:
+    row = await tx.fetch_optional(_SQL["mailbox"], address=address)
+    if row is None:
+        raise NotFoundError(f"there is no mailbox {address!r}; `postfleet mailbox list` shows them")
+    stored = await tx.fetch_optional(_SETTINGS)
+    settings = settings_of(stored["value"] if stored else None)
+    now = datetime.now(UTC)
+    box = _box(row)
+    providers = [provider] if provider else await _providers(tx, box, now)
+    client = {"id": row["client_id"], "per_day": row["per_day"]}
+    caps = Caps.of(settings.limits, await special_caps(tx, client, [box], settings))
+    accounts = accounts_in([box], providers, Moment(now, now))
+    situation = Situation(
+        box,
+        now,
+        Budgets(caps, await ledger.used(tx, accounts)),
+        await _states(tx, row, settings),
+        await _stops(tx, box, now),
+        providers,
+        await _special(tx, box),
+        await _waiting(tx, box, now + settings.horizon) if provider is None else "this message",
+        _node(row),
+    )
+    return why_mailbox(situation)
+
+
+async def _message(tx: Transaction, id_: str) -> list[Fact]:
+    row = await tx.fetch_optional(_SQL["message"], id=id_)
+    if row is None:
+        raise NotFoundError(f"there is no message {id_!r}; `postfleet message list` shows them")
+    state = State(row["state"])
+    facts = [Fact("state", _state_words(row), since=row["final_at"] or row["accepted_at"],
+                  evidence="postfleet message show")]  # fmt: skip
+    if state in FINAL or state not in (State.ACCEPTED, State.SCHEDULED):
+        return facts
+    now = datetime.now(UTC)
+    later = row["not_before"] > now
+    facts.append(
+        Fact(
+            "time",
+            f"not before {row['not_before']:%Y-%m-%d %H:%M:%S} UTC",
+            binds=later,
+            until=row["not_before"] if later else None,
+        )
+    )
+    facts.append(Fact("provider", f"{row['recipient']} is at {row['provider']}"))
+    if row["attempts"]:
+        facts.append(Fact("attempts", f"{row['attempts']}, charged to {row['charged_day']}"))
+    if state is State.SCHEDULED:
+        facts.append(Fact("slot", f"it has one of {row['mailbox']}, through {row['egress_id']}"))
+        box = await tx.fetch_optional(_SQL["mailbox"], address=row["mailbox"])
+        node = _node(box) if box else ""
+        facts.append(Fact("node", node or "its egress is on no node", binds=not node))
+        return facts
+    address = row["mailbox"]
+    if address is None:
+        found = await tx.fetch_optional(_SQL["next_box"], client_id=row["client_id"], now=now)
+        if found is None:
+            return [*facts, Fact("mailboxes", "the client has no mailbox", binds=True)]
+        address = found["address"]
+        words = f"any of {found['mailboxes']}; {address} comes first, as below"
+        facts.append(Fact("mailboxes", words))
+    queue = {key: row[key] for key in ("client_id", "provider", "mailbox", "not_before", "id")}
+    ahead = await tx.fetch_value(_SQL["ahead"], **queue)
+    more = " or more" if ahead >= 1000 else ""
+    facts.append(Fact("queue", f"{ahead:,}{more} older messages to {row['provider']} before it"))
+    return facts + await _mailbox(tx, address, row["provider"])
+
+
+def _state_words(row: Row) -> str:
+    where = f" on node {row['node_id']}" if row["node_id"] and row["state"] != "accepted" else ""
+    queue = f", queue id {row['queue_id']}" if row["queue_id"] else ""
+    reason = f": {row['reason']}" if row["reason"] else ""
+    return f"{row['state']}{where}{queue}{reason}"
+
+
+def _box(row: Row) -> Box:
+    return Box(
+        Sender(row["address"], row["egress_id"], row["domain"], row["client_id"]),
+        row["display_name"],
+        week_of(row["time_zone"], tuple(row["windows"])),
+        row["seed"],
+        Slot(row["due_at"], row["slot_at"], row["held"], row["held_since"], row["held_until"]),
+    )
+
+
+async def _providers(tx: Transaction, box: Box, now: datetime) -> list[str]:
+    rows = await tx.fetch_all(
+        _SQL["providers"],
+        egress_id=box.sender.egress_id,
+        domain=box.sender.domain,
+        hour=hour_of(now),
+    )
+    return [row["provider"] for row in rows]
+
+
+async def _states(
+    tx: Transaction, row: Row, settings: Settings
+) -> Sequence[tuple[str, str, str, str]]:
+    rows = await tx.fetch_all(
+        _PROGRESS, mailboxes=[row["address"]], egresses=[row["egress_id"]]
+    )  # fmt: skip
+    warm = {}
+    for each in rows:
+        curve = settings.curves[each["scope"]]
+        most = allowance(curve, each["day"])
+        warm[each["scope"]] = f"day {each['day']} of {curve[-1][0]} of its warm-up, {most:,} a day"
+    client = "retired" if row["client_retired"] else "active"
+    return (
+        ("client", row["client_id"], client, ""),
+        ("domain", row["domain"], row["domain_state"], ""),
+        ("egress", row["egress_id"], row["egress_state"], warm.get("egress", "")),
+        ("mailbox", row["address"], row["state"], warm.get("mailbox", "")),
+    )
+
+
+async def _stops(tx: Transaction, box: Box, now: datetime) -> list[Stop]:
+    sender = box.sender
+    rows = await tx.fetch_all(
+        _SQL["suspensions"],
+        scopes=["client", "domain", "egress", "mailbox"],
+        subjects=[sender.client_id, sender.domain, sender.egress_id, sender.mailbox],
+        now=now,
+    )
+    return [Stop(**row) for row in rows]
+
+
+async def _special(tx: Transaction, box: Box) -> dict[tuple[Limit, str], str]:
+    """Why receivers want pairs of this mailbox slower."""
+    rows = await tx.fetch_all(
+        _SQL["slow_downs"], egress_id=box.sender.egress_id, domain=box.sender.domain
+    )
+    found = {}
+    for row in rows:
+        limit, subject = Limit.DOMAIN_PROVIDER_HOUR, f"{row['subject']}/{row['provider']}"
+        if row["scope"] == "provider-egress":
+            limit, subject = Limit.PROVIDER_EGRESS_HOUR, f"{row['provider']}/{row['subject']}"
+        found[limit, subject] = row["reason"]
+    return found
+
+
+async def _waiting(tx: Transaction, box: Box, until: datetime) -> str:
+    row = await tx.fetch_one(
+        _SQL["waiting"], client_id=box.sender.client_id, address=box.address, until=until
+    )
+    own, shared = row["own"], row["shared"]
+    return f"{own:,} for it, {shared:,} for any of the client's" if own or shared else ""
+
+
+def _node(row: Row) -> str:
+    if not row["node_id"]:
+        return ""
+    words = f"{row['egress_id']} is on {row['node_id']}"
+    if row["assignment"] == "releasing":
+        words += ", which is giving it back"
+    return words if row["node_connected"] else f"{words}, which is not connected"
+
+
+def _told(fact: Fact) -> fleet_pb2.WhyFact:
+    return fleet_pb2.WhyFact(
+        name=fact.name,
+        value=fact.value,
+        binds=fact.binds,
+        evidence=fact.evidence,
+        change=fact.change,
+        since=_stamp(fact.since),
+        until=_stamp(fact.until),
+    )
+
+
+def _stamp(instant: datetime | None) -> Timestamp | None:
+    if instant is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(instant)
+    return stamp
