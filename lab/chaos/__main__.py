@@ -26,7 +26,7 @@ from lab.chaos.ground import Ground
 from lab.chaos.options import Options, parse
 from lab.chaos.play import Player
 from lab.chaos.report import print_score, print_table, write_json
-from lab.demo.__main__ import keep_logs
+from lab.demo.keep_logs import keep_logs
 from lab.demo.phases import Phases
 from lab.errors import LabError
 from lab.lab import Lab
@@ -68,15 +68,17 @@ def _run(options: Options, phases: Phases) -> int:
             f"lab {options.name} is up already; ./run lab down --name {options.name} removes it"
         )
     code = _FAILED
+    scores: list[Score] = []
     try:
         ground = Ground.up(options, phases)
-        scores = _play(ground, options, phases)
-        print_table(scores, phases.console)
-        if options.json:
-            write_json(scores, options.json)
+        _play(ground, options, phases, scores)
         code = verdict(scores)
         ground.close()
     finally:
+        if scores:
+            print_table(scores, phases.console)
+        if options.json:
+            write_json(scores, options.json)
         if code != _HOLDS and (state_directory(options.name) / "lab.json").exists():
             keep_logs(Lab.attach(options.name), phases.console, "chaos")
         if not options.keep:
@@ -85,8 +87,9 @@ def _run(options: Options, phases: Phases) -> int:
     return code
 
 
-def _play(ground: Ground, options: Options, phases: Phases) -> list[Score]:
-    player, scores = Player(ground, options.rounds, options.rate), []
+def _play(ground: Ground, options: Options, phases: Phases, scores: list[Score]) -> None:
+    """Adds a score for each, so that what was played is told also when something breaks."""
+    player = Player(ground, options.rounds, options.rate)
     chosen = [BY_NAME[name] for name in options.only] or SCENARIOS
     for scenario in chosen:
         score = _play_one(player, scenario, phases)
@@ -100,7 +103,6 @@ def _play(ground: Ground, options: Options, phases: Phases) -> list[Score]:
     with phases.phase("Judge all mail once more") as phase:
         scores.append(player.afterwards(lambda text: phase.show("step", 0, None, text)))
     print_score(scores[-1], phases.console)
-    return scores
 
 
 def _play_one(player: Player, scenario: Scenario, phases: Phases) -> Score:

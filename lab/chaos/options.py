@@ -65,6 +65,8 @@ def parse(argv: list[str] | None, description: str, names: Sequence[str]) -> Opt
         parser.error(
             f"--nodes {given.nodes}: a fleet of one node has nowhere to go; give 2 or more"
         )
+    if given.json and not given.json.absolute().parent.is_dir():
+        parser.error(f"--json {given.json}: there is no such folder to write it to")
     try:
         LabSettings(name=given.name, nodes=given.nodes)
     except ValueError as error:

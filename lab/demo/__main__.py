@@ -14,7 +14,6 @@ Exit codes: 0 everything holds; 1 the report names differences; 2 wrong options,
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 
@@ -23,6 +22,7 @@ from rich.markup import escape
 
 from lab.demo.errors import DemoError
 from lab.demo.fleet import Fleet
+from lab.demo.keep_logs import keep_logs
 from lab.demo.operator_tools import environment
 from lab.demo.options import Options, parse
 from lab.demo.phases import Phases
@@ -30,7 +30,7 @@ from lab.demo.report import print_report, write_json
 from lab.demo.run import boot, build_fleet, judge, plan_letters, send
 from lab.errors import LabError
 from lab.lab import Lab
-from lab.settings import CHECKOUT, state_directory
+from lab.settings import state_directory
 
 _HOLDS, _DIFFERS, _FAILED, _INTERRUPTED = 0, 1, 2, 130
 
@@ -100,29 +100,6 @@ def _say_what_next(lab: Lab, fleet: Fleet, console: Console) -> None:
         f"./run lab down --name {lab.name}      # when you are done",
     ):
         console.print(f"  {line}", soft_wrap=True)
-
-
-def keep_logs(lab: Lab, console: Console, of: str = "demo") -> None:
-    """Copies what helps to understand a failure out of the lab's folder, to .state/OF/NAME."""
-    place = CHECKOUT / ".state" / of / lab.name
-    shutil.rmtree(place, ignore_errors=True)
-    place.mkdir(parents=True)
-    for folder in ("log", "receivers", "proxies"):
-        shutil.copytree(
-            lab.directory / folder,
-            place / folder,
-            ignore=shutil.ignore_patterns("*.key", "raw", "shadow"),
-            dirs_exist_ok=True,
-        )
-    for node in lab.nodes.values():
-        for path in sorted(node.disk.var.glob("log/postfleet/mail.log*")):
-            shutil.copy(path, place / f"{node.id}-{path.name}")
-        for path in sorted(node.disk.var.glob("lib/postfleet-agent/*.db*")):
-            shutil.copy(path, place / f"{node.id}-{path.name}")
-        if node.running:
-            done = node.run("journalctl --no-pager -n 2000", check=False)
-            (place / f"{node.id}-journal.log").write_text(done.stdout)
-    console.print(f"logs are kept in {place}")
 
 
 def _interrupt(*_: object) -> None:

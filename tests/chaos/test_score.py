@@ -220,6 +220,7 @@ def test_the_report_shows_all_and_the_json_is_json(tmp_path: Path) -> None:
         (["--only", "no-such"], "no such scenario"),
         (["--nodes", "1"], "nowhere to go"),
         (["--rounds", "0"], "1 or more"),
+        (["--json", "/nowhere/at/all/x.json"], "no such folder"),
         (["--name", "Chaos!"], "1 to 12 of a-z and 0-9"),
     ],
 )
