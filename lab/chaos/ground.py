@@ -160,8 +160,9 @@ class Ground:
             if node.cordoned or node.fenced:
                 self.fleet.uncordon(node.id)
         wait_until("every node has its lease", self._all_leased, _WHOLE_TIMEOUT_S)
-        if self.fleet.rebalance("the next scenario begins"):
-            wait_until("the load is even", self._is_even, _WHOLE_TIMEOUT_S)
+        if self._is_even():
+            self.fleet.rebalance("the next scenario begins")
+        wait_until("the load is even", self._is_even, _WHOLE_TIMEOUT_S)
 
     def _is_even(self) -> bool:
         return not self.fleet.is_rebalancing()
