@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab.network import Network
@@ -49,7 +50,7 @@ class ConntrackWatch:
         self._router = network.router
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="conntrack", daemon=True)
-        self._open: set[Flow] = set()
+        self._seen: dict[Flow, bool] = {}
         self.ends: list[Ended] = []
 
     def start(self) -> ConntrackWatch:
@@ -69,18 +70,22 @@ class ConntrackWatch:
         argv = ["conntrack", "-L", "-p", "tcp", "--dport", str(PORT)]
         while not self._stopped.wait(_EVERY_S):
             table = self._router.run(argv).stdout
-            self._look(open_flows(table), time.time())
-
-    def _look(self, open_: set[Flow], now: float) -> None:
-        self.ends += [Ended(now, flow) for flow in self._open - open_]
-        self._open = open_
+            seen, now = flows(table), time.time()
+            self.ends += [Ended(now, flow) for flow in ended(self._seen, seen)]
+            self._seen = seen
 
 
-def open_flows(table: str) -> set[Flow]:
-    """The connections in the output of `conntrack -L` of which neither side said that it ends."""
+def flows(table: str) -> dict[Flow, bool]:
+    """The connections in the output of `conntrack -L`; False: one of its sides said it is over."""
     found = (_FLOW.match(line) for line in table.splitlines())
     return {
-        Flow(each["client"], int(each["port"]), each["proxy"])
+        Flow(each["client"], int(each["port"]), each["proxy"]): each["state"] not in _ENDED
         for each in found
-        if each is not None and each["state"] not in _ENDED
+        if each is not None
     }
+
+
+def ended(before: Mapping[Flow, bool], after: Mapping[Flow, bool]) -> list[Flow]:
+    """Those that ended between two looks: also one that was gone, or over, when first seen."""
+    gone = [flow for flow, open_ in before.items() if open_ and flow not in after]
+    return gone + [flow for flow, open_ in after.items() if not open_ and before.get(flow, True)]

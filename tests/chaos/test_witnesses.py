@@ -14,7 +14,7 @@ from lab.chaos.caps import exceeded
 from lab.chaos.facts import Caps, End, Fault
 from lab.chaos.overlap import Span, overlap_ms, spans, with_ends
 from lab.chaos.resume import resume_s, resumed
-from lab.conntrack import Flow, open_flows
+from lab.conntrack import Flow, ended, flows
 from lab.proxies_log import Connection
 from lab.receivers.records import Kind, Record
 
@@ -163,18 +163,38 @@ FLOW = (
     f"src={PX} dst={N1} sport=1080 dport=48380 [ASSURED] mark=0 use=1"
 )
 
+THIS = Flow(N1, 48380, PX)
+
 
 @pytest.mark.parametrize(
-    ("line", "open_"),
+    ("line", "found"),
     [
-        (f"tcp      6 431999 ESTABLISHED {FLOW}", True),
-        (f"tcp      6 119 SYN_SENT {FLOW}".replace(f"src={PX}", f"[UNREPLIED] src={PX}"), True),
-        (f"tcp      6 10 CLOSE {FLOW}", False),
-        (f"tcp      6 120 FIN_WAIT {FLOW}", False),
-        (f"tcp      6 60 CLOSE_WAIT {FLOW}", False),
-        ("conntrack v1.4.7 (conntrack-tools): 4 flow entries have been shown.", False),
-        ("tcp      6 10 ESTABL", False),
+        (f"tcp      6 431999 ESTABLISHED {FLOW}", {THIS: True}),
+        (f"tcp      6 119 SYN_SENT {FLOW}".replace(f"src={PX}", f"[X] src={PX}"), {THIS: True}),
+        (f"tcp      6 10 CLOSE {FLOW}", {THIS: False}),
+        (f"tcp      6 120 FIN_WAIT {FLOW}", {THIS: False}),
+        (f"tcp      6 60 CLOSE_WAIT {FLOW}", {THIS: False}),
+        ("conntrack v1.4.7 (conntrack-tools): 4 flow entries have been shown.", {}),
+        ("tcp      6 10 ESTABL", {}),
     ],
 )
-def test_conntrack_tells_which_connections_are_open(line: str, open_: bool) -> None:
-    assert open_flows(f"{line}\n") == ({Flow(N1, 48380, PX)} if open_ else set())
+def test_conntrack_tells_which_connections_are_open(line: str, found: dict[Flow, bool]) -> None:
+    assert flows(f"{line}\n") == found
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "ends"),
+    [
+        ({THIS: True}, {THIS: True}, []),
+        ({THIS: True}, {THIS: False}, [THIS]),
+        ({THIS: True}, {}, [THIS]),
+        ({}, {THIS: False}, [THIS]),
+        ({THIS: False}, {THIS: False}, []),
+        ({THIS: False}, {}, []),
+        ({THIS: False}, {THIS: True}, []),
+    ],
+)
+def test_each_end_is_seen_once(
+    before: dict[Flow, bool], after: dict[Flow, bool], ends: list[Flow]
+) -> None:
+    assert ended(before, after) == ends
