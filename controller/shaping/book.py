@@ -1,7 +1,7 @@
 """All layers of rules together: the first rule that fires speaks. Pure.
 
 The operator's rules are asked first, then the shipped ones. An operator's rule with the name of a
-shipped one stands in its place (first, with the operator's); `disable` takes shipped ones away.
+shipped one stands in its place, also in the order; `disable` takes shipped ones away.
 """
 
 from __future__ import annotations
@@ -39,22 +39,24 @@ class RuleBook:
 def layered(base: RuleFile, own: RuleFile | None) -> RuleBook:
     """The book of both layers. Raises ShapingError where `disable` names what is not there."""
     if own is None:
-        return RuleBook(_placed(base, ()))
+        return RuleBook(_placed(base))
     names = {rule.name for rule in base.rules}
     unknown = [name for name in own.disabled if name not in names]
     if unknown:
         words = "disable: there is no shipped rule of this name"
         raise ShapingError([Problem(own.file, 0, "", name, words) for name in unknown])
-    gone = {*own.disabled, *(rule.name for rule in own.rules)}
-    return RuleBook(_placed(own, ()) + _placed(base, gone))
-
-
-def _placed(layer: RuleFile, without: Collection[str]) -> tuple[Placed, ...]:
-    return tuple(
-        Placed(rule, layer.file, layer.lines[rule.name])
-        for rule in layer.rules
-        if rule.name not in without
+    mine = {each.rule.name: each for each in _placed(own)}
+    first = tuple(each for name, each in mine.items() if name not in names)
+    shipped_order = tuple(
+        mine.get(each.rule.name, each)
+        for each in _placed(base)
+        if each.rule.name in mine or each.rule.name not in own.disabled
     )
+    return RuleBook(first + shipped_order)
+
+
+def _placed(layer: RuleFile) -> tuple[Placed, ...]:
+    return tuple(Placed(rule, layer.file, layer.lines[rule.name]) for rule in layer.rules)
 
 
 def open_book(own: Path | None, providers: Collection[str]) -> RuleBook:
