@@ -12,6 +12,8 @@ from provisioning.wish import MAIN_CF, RELEASES, Wish
 
 _ORDERING = ("postfleet-agent.service", "postfleet-apply.socket")
 _OURS = ("/etc/postfleet", RELEASES, "/var/lib/postfleet-agent")
+# Word left by gateway and guard for one another; of no use without them.
+_NOTES = "/var/lib/postfleet-gateway /var/lib/postfleet-guard /run/postfleet-guard"
 
 
 def farewell(facts: Facts, wish: Wish) -> list[Step]:
@@ -49,7 +51,7 @@ def _remove(files: list[str]) -> Step:
         f"rm -f {' '.join(files)}" if files else ":",
         # the links to what apply rendered; Debian's own files are not touched
         f"for f in {MAIN_CF} /etc/postfix/master.cf; do [ ! -L $f ] || rm -f $f; done",
-        f"rm -rf {' '.join(_OURS)} /run/postfleet-apply.lock",
+        f"rm -rf {' '.join(_OURS)} {_NOTES} /run/postfleet-apply.lock",
         *(f"rmdir --ignore-fail-on-non-empty {path}" for path in drop_ins if "systemd" in path),
         "systemctl daemon-reload",
         "systemctl reset-failed 'postfleet-*' 2>/dev/null || true",
