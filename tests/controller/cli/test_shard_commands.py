@@ -135,10 +135,11 @@ async def test_an_unknown_node_is_not_drained_and_nothing_goes_there(fleet: Cli)
 
 
 async def test_a_new_node_gets_its_share_when_an_operator_says_so(cli: Cli) -> None:
-    await cli.apply()
-    change(cli, "UPDATE node SET cordoned = true WHERE id = 'n3'")
-    async with agents(cli, *NODES):
-        await cli("node", "uncordon", "n3")
+    text = small_inventory()
+    assert (await cli.apply(text[: text.index("  - id: n3")])).code == 0
+    async with agents(cli, "n1", "n2"), contextlib.AsyncExitStack() as later:
+        assert (await cli.apply(text)).code == 0
+        await later.enter_async_context(agents(cli, "n3"))
         planned = await cli("shard", "plan", "--json")
         assert {each["reason"] for each in planned.data["moves"]} == {"rebalance"}
         assert planned.data["moved_mailboxes"] >= planned.data["lower_bound"] > 0
@@ -158,11 +159,11 @@ async def test_a_new_node_gets_its_share_when_an_operator_says_so(cli: Cli) -> N
 
 
 async def test_one_rebalance_at_a_time_and_it_can_be_called_off(fleet: Cli) -> None:
-    change(fleet, "INSERT INTO rebalance (actor, reason) VALUES ('operator/ada', '')")
-    # Something that never ends stands in its way.
+    # Something that never ends stands in its way; in this order, as reconcile looks in between.
+    change(fleet, "DELETE FROM running_mailbox")
     change(fleet, "INSERT INTO shard_move (egress_id, from_node, to_node, reason)"
                   " SELECT egress_id, 'n9', node_id, 'rebalance' FROM assignment")  # fmt: skip
-    change(fleet, "DELETE FROM running_mailbox")
+    change(fleet, "INSERT INTO rebalance (actor, reason) VALUES ('operator/ada', '')")
     refused = await fleet("shard", "rebalance", "--yes")
     assert refused.code == 1
     assert "a rebalance that operator/ada ordered at" in refused.err
