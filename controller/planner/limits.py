@@ -19,6 +19,9 @@ from inventory.schema import Limits
 class Limit(StrEnum):
     """Names as `postfleet why` shows them."""
 
+    # An enumeration's own takes a call; accounts are looked up often.
+    __hash__ = str.__hash__
+
     MAILBOX_HOUR = "mailbox hour"
     MAILBOX_DAY = "mailbox day"
     EGRESS_HOUR = "egress hour"

@@ -99,10 +99,12 @@ class Ground:
             charged = connection.execute(
                 "SELECT id, charged_day FROM message WHERE charged_day IS NOT NULL"
             ).fetchall()
+        most = {"mailbox": limits.mailbox_per_day, "egress": limits.egress_per_day}
+        # The ledger keeps more than what receivers' records can be held against.
         return Caps(
-            used={(scope, subject, day): count for scope, subject, day, count in used},
+            used={(scope, subject, day): n for scope, subject, day, n in used if scope in most},
             charged=dict(charged),
-            most={"mailbox": limits.mailbox_per_day, "egress": limits.egress_per_day},
+            most=most,
         )
 
     def accounts(self) -> dict[str, Account]:

@@ -223,3 +223,39 @@ def test_the_sentence_says_what_was_done_and_why_not_more() -> None:
         "left cork to another planner; bolt waits: cap: e"
     )
     assert sentence({}, 0) == "nothing to assign: no message is due"
+
+
+@settings(deadline=None)
+@given(st.integers(1, 6), st.integers(0, 100), st.data())
+def test_mailboxes_that_may_send_the_same_get_the_same(
+    count: int, messages: int, data: st.DataObject
+) -> None:
+    boxes = [box(name) for name in "abcdef"[:count]]
+    order = data.draw(st.permutations(boxes))
+    counts = Counter(a.sender.mailbox for a in pull(order, mail(messages)).assignments)
+    shares = [counts[b.address] for b in boxes]
+    assert sum(shares) == min(messages, 50 * count)
+    assert max(shares) - min(shares) <= 1
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=6), st.integers(0, 200))
+def test_shares_are_as_allowances_within_one_message(caps: list[int], messages: int) -> None:
+    boxes = [box(name) for name in "abcdef"[: len(caps)]]
+    special = {(Limit.MAILBOX_DAY, b.address): cap for b, cap in zip(boxes, caps, strict=True)}
+    choice = pull(boxes, mail(messages), WIDE, special=special)
+    counts = Counter(a.sender.mailbox for a in choice.assignments)
+    gone = sum(counts.values())
+    assert gone == min(messages, sum(caps))
+    for each, cap in zip(boxes, caps, strict=True):
+        assert abs(counts[each.address] - gone * cap / sum(caps)) <= len(caps)
+
+
+@given(st.integers(1, 400), st.integers(1, 30))
+def test_ten_for_one_mailbox_are_not_behind_a_flood_for_any(flood: int, own: int) -> None:
+    """The flood is older; the mailbox's own mail goes as its slots come, at the latest after it."""
+    later = [Waiting(f"z{n:03}", "a@d.test", "yahoo", NOON) for n in range(own)]
+    choice = pull([box(name) for name in "abcdef"], [*mail(flood), *later])
+    gone = [a.message.id for a in choice.assignments if a.message.id.startswith("z")]
+    room = 300 - flood
+    assert len(gone) >= min(own, 50, max(0, room) // 6)
