@@ -1,6 +1,6 @@
 """A receiver whose manners are chosen by the recipient's local part; run as a process.
 
-usage: sink.py PORT RECORDS GREETING_FILE
+usage: sink.py [ADDRESS:]PORT RECORDS GREETING_FILE
 
 defer-… 451, bounce-… 550, long-… 550 with 600 octets, multi-… 550 in three lines, stall-… no answer
 to the final dot, slow-… one after 2 s, drop-… closes after the final dot, cut-… closes in the
@@ -112,9 +112,12 @@ class Sink:
 
 
 async def main() -> None:
-    port, records, greeting = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
+    address, _, port = sys.argv[1].rpartition(":")
+    records, greeting = Path(sys.argv[2]), Path(sys.argv[3])
     sink = Sink(records, greeting)
-    server = await asyncio.start_server(sink.serve, "127.0.0.1", port, limit=1 << 24, backlog=512)
+    server = await asyncio.start_server(
+        sink.serve, address or "127.0.0.1", int(port), limit=1 << 24, backlog=512
+    )
     async with server:
         await server.serve_forever()
 

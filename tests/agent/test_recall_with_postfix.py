@@ -78,16 +78,16 @@ async def test_a_release_recalls_what_is_deferred_and_says_when_to_try_again(a_n
     )
 
 
-async def test_what_comes_back_can_be_sent_by_the_same_node_in_a_later_term(a_node: Node) -> None:
-    control = a_node.controller
-    await deferred(a_node, 1, to="once-x@b.test")
-    release(a_node)
-    await a_node.until(lambda: control.kinds(1)[-1] == "returned" and len(control.releases) == 1)
+async def test_what_comes_back_can_be_sent_by_the_same_node_in_a_later_term(one_node: Node) -> None:
+    control = one_node.controller
+    await deferred(one_node, 1, to="once-x@b.test")
+    release(one_node)
+    await one_node.until(lambda: control.kinds(1)[-1] == "returned" and len(control.releases) == 1)
     control.epoch = 2
     control.dispatch(dispatched(1, "once-x@b.test", epoch=2))
-    await a_node.until(lambda: control.kinds(1)[-1] == "sent")
+    await one_node.until(lambda: control.kinds(1)[-1] == "sent")
     assert control.event(1, "sent").epoch == 2
-    assert senders(a_node) == once_each(range(1, 2))
+    assert senders(one_node) == once_each(range(1, 2))
 
 
 @pytest.mark.parametrize(("action", "done"), [(HOLD, False), (HOLD, True),
@@ -193,17 +193,17 @@ async def test_what_an_operator_holds_is_left_to_the_operator(one_node: Node) ->
     await one_node.until(lambda: control.kinds(1)[-1] == "returned")
 
 
-async def test_a_node_that_comes_back_after_its_term_returns_what_its_queue_still_has(
-    a_node: Node,
+async def test_one_node_that_comes_back_after_its_term_returns_what_its_queue_still_has(
+    one_node: Node,
 ) -> None:
-    control = a_node.controller
-    await deferred(a_node, 1, 2)
-    a_node.kill_agent()
+    control = one_node.controller
+    await deferred(one_node, 1, 2)
+    one_node.kill_agent()
     control.epoch, control.egress_ids = 4, ["px002"]
-    a_node.start_agent()
-    await a_node.until(lambda: all(control.kinds(n)[-1] == "returned" for n in (1, 2)))
+    one_node.start_agent()
+    await one_node.until(lambda: all(control.kinds(n)[-1] == "returned" for n in (1, 2)))
     assert control.event(1, "returned").epoch == 1
-    assert places(a_node) == []
+    assert places(one_node) == []
 
 
 async def test_mail_of_an_earlier_term_goes_on_where_the_node_kept_the_egress(

@@ -75,9 +75,37 @@ def test_messages_are_held_released_and_deleted_by_their_ids(node: PreparedNode)
     assert places()[second] != "hold"
     assert ask(local_pb2.QUEUE_ACTION_UNHOLD, first) == ""
     assert places()[first] != "hold"
+    assert ask(local_pb2.QUEUE_ACTION_DELETE_HELD, first) == ""
+    assert first in places(), "it was not on hold"
     assert ask(local_pb2.QUEUE_ACTION_DELETE, first) == ""
     assert set(places()) == {second}
     assert ask(local_pb2.QUEUE_ACTION_DELETE, first) == "", "gone already is as wished"
     assert ask(local_pb2.QUEUE_ACTION_DELETE, "ALL") == "validate"
     assert set(places()) == {second}
     node.empty_queue()
+
+
+def test_a_queue_command_does_not_wait_for_a_spec_that_is_being_applied(
+    node: PreparedNode,
+) -> None:
+    node.run_good_spec()
+    node.empty_queue()
+    _, reply = node.submit(
+        "m1-0@acme.test", "x@[192.0.2.1]", b"From: <m1-0@acme.test>\r\n\r\nx\r\n"
+    )
+    queue_id = reply.rpartition(" ")[2]
+    node.wait_for_log(queue_id, "status=deferred")
+    lock = "flock /etc/postfleet/apply.lock sleep 600"
+    pid = node.run(f"setsid {lock} >/dev/null 2>&1 & echo $!").strip()
+    try:
+        for action, place in (
+            (local_pb2.QUEUE_ACTION_HOLD_WAITING, ["hold"]),
+            (local_pb2.QUEUE_ACTION_DELETE_HELD, []),
+        ):
+            command = local_pb2.QueueCommand(action=action, queue_ids=[queue_id])
+            # It would come to its end with the lock, and this to its own after 300 s.
+            assert node.ask(local_pb2.ApplyRequest(queue=command)).stage == ""
+            assert [entry["queue_name"] for entry in node.queue()] == place
+        assert node.run("flock -n /etc/postfleet/apply.lock true || echo held").strip() == "held"
+    finally:
+        node.run(f"kill -- -{pid} || kill {pid}", check=False)

@@ -111,12 +111,14 @@ class ReleaseDesk:
 
     async def _give_back(self, shut: frozenset[str], epoch: int) -> None:
         """Steps 3 and 4 for egresses that nothing goes out by any more."""
-        await self._follower.catch_up()
         returned = await self.take_back(
             self._room.ids(lambda _, e, of_epoch: e in shut and of_epoch <= epoch),
             "its egress is given back",
         )
-        left = await self._recall(lambda m: m.egress_id in shut and m.epoch <= epoch)
+        _, left = await asyncio.gather(
+            self._follower.catch_up(),
+            self._recall(lambda m: m.egress_id in shut and m.epoch <= epoch),
+        )
         _log.info("released", egresses=sorted(shut), returned=returned, still_in_postfix=left)
 
     async def cancel(self, message_ids: Collection[str]) -> None:
