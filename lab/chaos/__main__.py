@@ -69,12 +69,14 @@ def _run(options: Options, phases: Phases) -> int:
         )
     code = _FAILED
     scores: list[Score] = []
+    ground: Ground | None = None
     try:
         ground = Ground.up(options, phases)
         _play(ground, options, phases, scores)
         code = verdict(scores)
-        ground.close()
     finally:
+        if ground is not None:
+            ground.close()
         if scores:
             print_table(scores, phases.console)
         if options.json:

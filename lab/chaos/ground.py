@@ -24,6 +24,7 @@ from lab.demo.adapt import Sender
 from lab.demo.errors import DemoError
 from lab.demo.facts import Account
 from lab.demo.fleet import Fleet, run_controller
+from lab.demo.mail_plan import rules
 from lab.demo.operator_tools import apply_inventory
 from lab.demo.phases import Phases
 from lab.demo.run import boot, build_fleet
@@ -63,6 +64,8 @@ class Ground:
         """Bring it up, provisioned as an operator does it."""
         demo = options.as_demo
         lab = boot(demo, phases, _VAR_MIB)
+        # What the fleet does about unkind words is not what is broken here.
+        lab.receivers.set_rules(rules(mild=True))
         small_disk(lab, _CONTROLLER_MIB)
         fleet, inventory = build_fleet(lab, demo, phases, _SETTINGS)
         faults = NetworkFaults(lab.network)
@@ -84,7 +87,9 @@ class Ground:
         ]
 
     def witnessed_ends(self) -> list[End]:
-        """What conntrack and the lab know of ends of connections to proxies."""
+        """What conntrack and the lab know of ends of connections to proxies. Raises ChaosError."""
+        if not self.conntrack.alive:
+            raise ChaosError("the conntrack watch died: there is no witness any more")
         seen = [
             End(each.at, each.flow.client, each.flow.client_port, each.flow.proxy)
             for each in list(self.conntrack.ends)

@@ -24,6 +24,8 @@ PROVIDERS = {
     "example1": ("example1.test", "plain.no-such-user", "plain.busy"),
 }
 
+UNKNOWN = "plain.no-such-user"
+
 
 def recipients(count: int, first: int = 0) -> list[str]:
     """Addresses numbered from `first`, all different, spread over the four providers."""
@@ -44,21 +46,29 @@ def _fate(number: int) -> str:
     return "reader"
 
 
-def rules() -> Rules:
-    """The receivers' rules for these recipients."""
+def rules(*, mild: bool = False) -> Rules:
+    """The receivers' rules for these recipients.
+
+    `mild`: receivers speak of their recipients and of themselves, never of the sender: nothing they
+    say slows or stops who sends.
+    """
     entries: list[dict[str, object]] = []
     for provider, (_, gone, throttled) in PROVIDERS.items():
-        refuse = {"kind": "reply", "reply": gone, "stage": "rcpt"}
+        throttled = "plain.busy" if mild else throttled
+        refuse = {"kind": "reply", "reply": UNKNOWN if mild else gone, "stage": "rcpt"}
         throttle = {"kind": "reply", "reply": throttled, "stage": "rcpt", "times": 2}
         entries += [
             {"provider": provider, "recipient": "gone.*", "action": refuse},
             {"provider": provider, "recipient": "slow.*", "action": throttle},
         ]
     blocked = {"kind": "reply", "reply": "google.unauthenticated", "stage": "dot"}
+    other = blocked | {"reply": "microsoft.authentication"}
+    if mild:
+        blocked = other = blocked | {"reply": UNKNOWN}
     greylist = {"kind": "greylist", "delay_s": _GREYLIST_DELAY_S}
     entries += [
         {"provider": "google", "recipient": "blocked.*", "action": blocked},
-        {"recipient": "blocked.*", "action": blocked | {"reply": "microsoft.authentication"}},
+        {"recipient": "blocked.*", "action": other},
         {"recipient": "grey.*", "action": greylist},
     ]
     return Rules.model_validate({"rules": entries})
