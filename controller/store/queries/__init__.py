@@ -6,6 +6,9 @@ Form of a file: any number of
     -- At least one line that says what the query does or gives.
     SELECT …
 
+Parameters are %(name)s; long arrays of text are %(name)b, which sends them in binary: escaping each
+element takes four times as long.
+
 Does not parse SQL: whether a query fits the schema is what tests/controller/store proves, by
 preparing every query of every file.
 """
@@ -22,7 +25,7 @@ from types import MappingProxyType
 from controller.store.errors import QueryFileInvalid
 
 _NAME = re.compile(r"^-- ([a-z][a-z0-9_]*) --$", re.MULTILINE)
-_PARAMETER = re.compile(r"%\(([a-z][a-z0-9_]*)\)s")
+_PARAMETER = re.compile(r"%\(([a-z][a-z0-9_]*)\)[sb]")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 -- Adds to what subjects used on a day; gives what they used then. The arrays run in parallel and are
 -- sorted by scope, subject and day, so that two transactions never wait for one another crosswise.
 INSERT INTO ledger AS l (scope, subject, day, used)
-SELECT * FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::date[],
+SELECT * FROM unnest(%(scopes)b::text[], %(subjects)b::text[], %(buckets)s::date[],
                      %(counts)s::integer[])
 ON CONFLICT (scope, subject, day) DO UPDATE SET used = l.used + excluded.used
 RETURNING scope, subject, day AS bucket, used
@@ -10,7 +10,7 @@ RETURNING scope, subject, day AS bucket, used
 -- charge_hours --
 -- The same for hours.
 INSERT INTO ledger_hour AS l (scope, subject, hour, used)
-SELECT * FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::timestamptz[],
+SELECT * FROM unnest(%(scopes)b::text[], %(subjects)b::text[], %(buckets)s::timestamptz[],
                      %(counts)s::integer[])
 ON CONFLICT (scope, subject, hour) DO UPDATE SET used = l.used + excluded.used
 RETURNING scope, subject, hour AS bucket, used
@@ -18,14 +18,14 @@ RETURNING scope, subject, hour AS bucket, used
 -- used_days --
 -- What these subjects used on these days; no row: nothing. The arrays run in parallel.
 SELECT l.scope, l.subject, l.day AS bucket, l.used
-FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::date[])
+FROM unnest(%(scopes)b::text[], %(subjects)b::text[], %(buckets)s::date[])
      AS t (scope, subject, day)
 JOIN ledger AS l USING (scope, subject, day)
 
 -- used_hours --
 -- The same for hours.
 SELECT l.scope, l.subject, l.hour AS bucket, l.used
-FROM unnest(%(scopes)s::text[], %(subjects)s::text[], %(buckets)s::timestamptz[])
+FROM unnest(%(scopes)b::text[], %(subjects)b::text[], %(buckets)s::timestamptz[])
      AS t (scope, subject, hour)
 JOIN ledger_hour AS l USING (scope, subject, hour)
 

@@ -87,7 +87,7 @@ WITH RECURSIVE provider (name) AS (
 )
 SELECT w.id, w.mailbox, w.provider, w.not_before, w.charged, w.reason
 FROM provider AS p
-CROSS JOIN unnest(%(addresses)s::text[]) AS a (address)
+CROSS JOIN unnest(%(addresses)b::text[]) AS a (address)
 CROSS JOIN LATERAL (
     SELECT m.id, m.mailbox, p.name AS provider, m.not_before, m.charged_day IS NOT NULL AS charged,
            m.reason
@@ -131,9 +131,9 @@ SET state = 'scheduled', mailbox = t.mailbox, egress_id = t.egress_id,
     not_before = greatest(m.not_before, t.at),
     charged_day = coalesce(m.charged_day, t.day), charged_hour = coalesce(m.charged_hour, t.hour),
     charged_provider = coalesce(m.charged_provider, t.provider), reason = ''
-FROM unnest(%(ids)s::text[], %(mailboxes)s::text[], %(egress_ids)s::text[],
+FROM unnest(%(ids)b::text[], %(mailboxes)b::text[], %(egress_ids)b::text[],
             %(ats)s::timestamptz[], %(days)s::date[], %(hours)s::timestamptz[],
-            %(providers)s::text[])
+            %(providers)b::text[])
      AS t (id, mailbox, egress_id, at, day, hour, provider)
 WHERE m.id = t.id AND m.state = 'accepted'
 RETURNING m.id
@@ -142,7 +142,7 @@ RETURNING m.id
 -- Puts the From line of the chosen mailbox before the header lines added so far.
 UPDATE message_content AS c
 SET added = t.line || c.added
-FROM unnest(%(ids)s::text[], %(lines)s::bytea[]) AS t (id, line)
+FROM unnest(%(ids)b::text[], %(lines)s::bytea[]) AS t (id, line)
 WHERE c.message_id = t.id
 
 -- keep_slots --
@@ -150,8 +150,8 @@ WHERE c.message_id = t.id
 UPDATE mailbox AS b
 SET due_at = t.due_at, slot_at = t.slot_at, held = t.held, held_since = t.held_since,
     held_until = t.held_until
-FROM unnest(%(addresses)s::text[], %(due_ats)s::timestamptz[], %(slot_ats)s::timestamptz[],
-            %(helds)s::text[], %(held_sinces)s::timestamptz[], %(held_untils)s::timestamptz[])
+FROM unnest(%(addresses)b::text[], %(due_ats)s::timestamptz[], %(slot_ats)s::timestamptz[],
+            %(helds)b::text[], %(held_sinces)s::timestamptz[], %(held_untils)s::timestamptz[])
      AS t (address, due_at, slot_at, held, held_since, held_until)
 WHERE b.address = t.address
 

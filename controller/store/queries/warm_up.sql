@@ -74,7 +74,7 @@ UPDATE egress SET state = 'active' WHERE id = ANY(%(subjects)s) AND state = 'war
 -- How far these mailboxes and egresses are; those that are not warming are left out.
 SELECT 'mailbox' AS scope, b.address AS subject, coalesce(w.day, 1) AS day
 FROM mailbox AS b LEFT JOIN warm_up AS w ON w.scope = 'mailbox' AND w.subject = b.address
-WHERE b.address = ANY(%(mailboxes)s) AND b.state = 'warming'
+WHERE b.address = ANY(%(mailboxes)b::text[]) AND b.state = 'warming'
 UNION ALL
 SELECT 'egress', e.id, coalesce(w.day, 1)
 FROM egress AS e LEFT JOIN warm_up AS w ON w.scope = 'egress' AND w.subject = e.id

@@ -239,7 +239,7 @@ def test_every_query_fits_the_schema(database: str, area: str) -> None:
         for q in queries.load(area).values():
             text = q.sql
             for number, name in enumerate(q.parameters, start=1):
-                text = text.replace(f"%({name})s", f"${number}")
+                text = re.sub(rf"%\({name}\)[sb]", f"${number}", text)
             assert not re.search(r"%(?!%)", text.replace("%%", "")), f"{q}: a lone percent sign"
             text = text.replace("%%", "%")
             try:
