@@ -12,6 +12,7 @@ import structlog
 from postfleet.v1 import local_pb2
 
 from node_agent.agent import clock
+from node_agent.agent.lease import Lease
 from node_agent.agent.right import Right
 from node_agent.local.errors import LocalError
 from node_agent.local.gateway_client import GatewayClient
@@ -58,7 +59,7 @@ class GatewayLink:
                     lease.epoch,
                     lease.trusted_until_ns,
                     lease.expires_at_ns,
-                    [e for e in lease.egress_ids if not right.is_released(e, lease.epoch)],
+                    await self._to_name(lease),
                 )
         except LocalError as error:
             if right.gateway_knows or lease is not None:
@@ -67,6 +68,19 @@ class GatewayLink:
             return False
         right.gateway_knows = lease is not None
         return True
+
+    async def _to_name(self, lease: Lease) -> list[str]:
+        """Return the egresses that the gateway's lease names.
+
+        Not those that were given back; but one that still has a connection open is closed and named
+        until that has ended: the gateway cuts what its lease does not name, also between the final
+        dot and its answer.
+        """
+        given_back = frozenset(
+            e for e in lease.egress_ids if self._right.is_released(e, lease.epoch)
+        )
+        running = await self.close(given_back) if given_back else given_back
+        return sorted(lease.egress_ids - given_back | running)
 
     async def close(self, egress_ids: frozenset[str]) -> frozenset[str]:
         """Have them closed; return those with a connection still open. Raises LocalError."""
