@@ -23,18 +23,21 @@ RESEND_PAGE = 200
 async def record_dispatch_result(
     store: Store, session: NodeSession, result: node_pb2.DispatchResult
 ) -> None:
-    """Stored messages are the node's; refused ones wait to be dispatched again."""
+    """Stored messages are the node's; refused ones wait to be dispatched again.
+
+    An answer that comes in when another session speaks for the node already changes nothing: since
+    it was given, its messages may have been taken back and dispatched anew.
+    """
     refused = {item.message_id: item for item in result.refused}
+    speaker = {"node_id": session.node_id, "session_id": session.session_id}
 
     async def work(tx: Transaction) -> None:
         if result.stored:
-            await tx.execute(
-                _SQL["mark_stored"], ids=sorted(result.stored), node_id=session.node_id
-            )
+            await tx.execute(_SQL["mark_stored"], ids=sorted(result.stored), **speaker)
         if refused:
             await tx.execute(
                 _SQL["take_back"],
-                node_id=session.node_id,
+                **speaker,
                 ids=sorted(refused),
                 reasons=[_reason(session, refused[id]) for id in sorted(refused)],
             )

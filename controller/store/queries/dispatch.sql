@@ -94,17 +94,22 @@ ORDER BY m.id
 LIMIT %(limit)s
 
 -- mark_stored --
--- The node has these on its disk.
-UPDATE message SET stored = true
-WHERE id = ANY(%(ids)s) AND node_id = %(node_id)s AND NOT stored
+-- The node has these on its disk. Only the session that speaks for the node is believed: an answer
+-- of an earlier one may be about an earlier dispatch, and is asked for again.
+UPDATE message AS m SET stored = true
+FROM lease AS l
+WHERE m.id = ANY(%(ids)s) AND m.node_id = %(node_id)s AND NOT m.stored
+  AND l.node_id = m.node_id AND l.session_id = %(session_id)s
 
 -- take_back --
 -- The node says that it did not take these and has not had them: they wait for dispatch again. The
--- node stays named as the last one, so that a late report of it is still believed.
+-- node stays named as the last one, so that a late report of it is still believed. Only the session
+-- that speaks for the node is believed, as with `mark_stored`.
 UPDATE message AS m
 SET state = 'scheduled', epoch = NULL, reason = t.reason
-FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason)
+FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason), lease AS l
 WHERE m.id = t.id AND m.node_id = %(node_id)s AND m.state = 'dispatched' AND NOT m.stored
+  AND l.node_id = m.node_id AND l.session_id = %(session_id)s
 
 -- take_back_not_due --
 -- Takes back what the node was sent and cannot have handed over: no grant let its time come. It
