@@ -125,6 +125,7 @@ def test_a_dead_node_is_rebuilt_by_a_user_with_sudo_also_when_interrupted(
     assert fleet.node("n1").cordoned
 
     done = fleet.fab(*words)
+    print(done.stdout)  # the phases with their times
     assert done.returncode == 0, done.stdout
     assert "was done" in done.stdout
     assert (hook.parent / "reinstalled").read_text() == f"n1 {node.address}\n"
@@ -147,6 +148,7 @@ def test_a_dead_node_moves_to_another_machine_and_the_inventory_is_the_operators
     before = (fleet.folder / "inventory.yaml").read_text()
     where = ("--replace-with", str(spare.address), "--host-key", spare.host_key)
     done = fleet.fab("rebuild", "--node", "n2", *where, "--yes")
+    print(done.stdout)
     assert done.returncode == 1, done.stdout
     assert "done, and your turn" in done.stdout
     assert (fleet.folder / "inventory.yaml").read_text() == before
