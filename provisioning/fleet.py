@@ -92,10 +92,15 @@ class Fleet:
         return self._call(lambda: self._stub.SetNodeCordon(request, timeout=DEADLINE_S))
 
     def fence(
-        self, node_id: str, reason: str, *, dry_run: bool = False
+        self, node_id: str, reason: str, *, epoch: int = 0, dry_run: bool = False
     ) -> fleet_pb2.FenceNodeReply:
-        """Attest that the node's machine cannot send: its term ends now. Repeating: nothing."""
-        request = fleet_pb2.FenceNodeRequest(node_id=node_id, reason=reason, dry_run=dry_run)
+        """Attest that the node's machine cannot send: its term ends now. Repeating: nothing.
+
+        With an epoch only that term is ended; another one that began since is an error.
+        """
+        request = fleet_pb2.FenceNodeRequest(
+            node_id=node_id, reason=reason, epoch=epoch, dry_run=dry_run
+        )
         return self._call(lambda: self._stub.FenceNode(request, timeout=DEADLINE_S))
 
     def rebalance(self, reason: str) -> fleet_pb2.ShardPlan:

@@ -12,9 +12,10 @@ From the first change on the node is cordoned: whatever the machine does meanwhi
 comes back, a new one half made), it gets no egress.
 
 Fencing says "this machine cannot send", so it needs a proof where the node has a lease: that its
-machine was reinstalled under our eyes. Where another machine takes its place (`--replace-with`, or
-a bare one stood there already) nobody knows what the old one does: it is not fenced. The new
-certificate ends its session, and its lease ends by itself; the new machine waits for that.
+machine, seen with the node's certificate on its disk, was reinstalled under our eyes. Where nothing
+answered, or another machine takes its place (`--replace-with`, or a bare one stood there already),
+nobody knows what the old one does: it is not fenced. The new certificate ends its session, and its
+lease ends by itself, a minute after it was heard last; the new machine waits for that.
 """
 
 from __future__ import annotations
@@ -62,7 +63,7 @@ def rebuild(job: Job, how: How) -> str:
     found = first_look(job, how, node)
     began = time.monotonic()
     with phase(job, "cordon") as words:
-        fleet.cordon(job.node_id, True)
+        node = fleet.cordon(job.node_id, True)  # as it is from now on: it gets nothing new
         words.append("it gets no egress until it is rebuilt")
     try:
         return _rebuild(job, how, node, found, began)
@@ -116,11 +117,11 @@ def _rebuild(
 ) -> str:
     access, disk = found or (None, Disk.NODE)
     if not node.lease_valid and disk is not Disk.UNFINISHED:
-        _fence(job, f"{how.reason}: it has no lease")
+        _fence(job, f"{how.reason}: it has no lease", node.epoch)
     _may_go_on(job, "before the machine was reinstalled")
     if access is None or disk is Disk.NODE:
         access = _reinstall(job, how)
-        if node.lease_valid and access.host == node.address:
+        if node.lease_valid and found is not None and not how.replace_with:
             _fence(job, f"{how.reason}: its machine was reinstalled")
     else:
         job.report.line(job.node_id, "reinstall", "was done", 0, f"{access.host} is {disk}")
@@ -153,9 +154,9 @@ def _ways(job: Job, how: How, told: str) -> Iterator[Access]:
         yield replace(written, host=host, host_key=key, key_files=job.access.key_files)
 
 
-def _fence(job: Job, reason: str) -> None:
+def _fence(job: Job, reason: str, epoch: int = 0) -> None:
     with phase(job, "fence") as words:
-        stake = fleet_of(job).fence(job.node_id, reason).at_stake
+        stake = fleet_of(job).fence(job.node_id, reason, epoch=epoch).at_stake
         words.append(f"its {stake.egresses} egresses are free for other nodes")
 
 
