@@ -21,16 +21,25 @@ PAUSE_S = 0.5
 
 
 def await_share(
-    fleet: Fleet, node_id: str, reason: str, stopped: Callable[[], bool], wait_s: float = WAIT_S
+    fleet: Fleet,
+    node_id: str,
+    reason: str,
+    stopped: Callable[[], bool],
+    after_epoch: int = 0,
+    wait_s: float = WAIT_S,
 ) -> str:
-    """A sentence about what it sends for, or about why it does not yet; never an error."""
+    """A sentence about what it sends for, or about why it does not yet; never an error.
+
+    `after_epoch`: a term that another machine holds, whose end has to come first; 0: none.
+    """
     deadline = time.monotonic() + wait_s
     ordered = False
     while True:
         node = fleet.node(node_id)
-        if _sends(node):
+        has_lease = node.lease_valid and node.epoch > after_epoch
+        if has_lease and _sends(node):
             return f"it sends for {node.egresses} egresses, {node.mailboxes} mailboxes"
-        if not ordered and not node.egresses and node.lease_valid:
+        if has_lease and not ordered and not node.egresses:
             try:
                 plan = fleet.rebalance(reason)
             except OrderRefused:
@@ -50,4 +59,4 @@ def await_share(
 
 def _sends(node: fleet_pb2.Node) -> bool:
     runs = 0 < node.running_generation == node.wanted_generation
-    return bool(node.egresses and node.lease_valid and runs)
+    return bool(node.egresses and runs)
