@@ -116,8 +116,6 @@ def _rebuild(
     began: float,
 ) -> str:
     access, disk = found or (None, Disk.NODE)
-    # the old machine's term, as long as it is not known to be over
-    old_term = node.epoch if node.lease_valid and disk is not Disk.UNFINISHED else 0
     if not node.lease_valid and disk is not Disk.UNFINISHED:
         _fence(job, f"{how.reason}: it has no lease", node.epoch)
     _may_go_on(job, "before the machine was reinstalled")
@@ -125,7 +123,6 @@ def _rebuild(
         access = _reinstall(job, how)
         if node.lease_valid and found is not None and not how.replace_with:
             _fence(job, f"{how.reason}: its machine was reinstalled")
-            old_term = 0
     else:
         job.report.line(job.node_id, "reinstall", "was done", 0, f"{access.host} is {disk}")
     bare_at = time.monotonic()
@@ -133,7 +130,7 @@ def _rebuild(
     _may_go_on(job, "before the machine was provisioned")
     _provision(job)
     provisioned_at = time.monotonic()
-    sending = _open(job, f"{how.reason}: {job.node_id} is back", old_term)
+    sending = _open(job, f"{how.reason}: {job.node_id} is back")
     now = time.monotonic()
     job.report.line(
         job.node_id,
@@ -211,7 +208,7 @@ def _provision(job: Job) -> None:
     bring_about(job)
 
 
-def _open(job: Job, reason: str, old_term: int) -> str:
+def _open(job: Job, reason: str) -> str:
     """Open the node, and wait until it sends for its share; returns a sentence about it."""
     with phase(job, "open") as words:
         fleet_of(job).cordon(job.node_id, False)
@@ -219,7 +216,7 @@ def _open(job: Job, reason: str, old_term: int) -> str:
             machine.run(f"rm -f {REBUILDING}")
         words.append("it may have egresses again")
     with phase(job, "share") as words:
-        words.append(await_share(fleet_of(job), job.node_id, reason, job.stopped, old_term))
+        words.append(await_share(fleet_of(job), job.node_id, reason, job.stopped))
     return words[0]
 
 

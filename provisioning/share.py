@@ -14,6 +14,7 @@ from postfleet.v1 import fleet_pb2
 
 from provisioning.errors import OrderRefused
 from provisioning.fleet import Fleet
+from provisioning.health import heard_at
 
 # A lease of the machine before has to end first, where it was not fenced.
 WAIT_S = 120.0
@@ -25,18 +26,19 @@ def await_share(
     node_id: str,
     reason: str,
     stopped: Callable[[], bool],
-    after_epoch: int = 0,
     wait_s: float = WAIT_S,
 ) -> str:
     """A sentence about what it sends for, or about why it does not yet; never an error.
 
-    `after_epoch`: a term that another machine holds, whose end has to come first; 0: none.
+    A lease may still be the old machine's. It is this one's when heartbeats are granted, and only
+    granted ones count as heard.
     """
+    before = heard_at(fleet.node(node_id))
     deadline = time.monotonic() + wait_s
     ordered = False
     while True:
         node = fleet.node(node_id)
-        has_lease = node.lease_valid and node.epoch > after_epoch
+        has_lease = node.lease_valid and heard_at(node) > before
         if has_lease and _sends(node):
             return f"it sends for {node.egresses} egresses, {node.mailboxes} mailboxes"
         if has_lease and not ordered and not node.egresses:

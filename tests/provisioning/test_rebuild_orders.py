@@ -57,10 +57,8 @@ async def test_a_node_that_comes_back_gets_a_share_and_the_others_keep_the_rest(
                 await until(shared)
                 assert is_alive(fleet_node := await asyncio.to_thread(fleet.node, "n1"))
                 assert not is_lost(fleet_node)
-            old = await asyncio.to_thread(fleet.cordon, "n1", True)
-            waited = await asyncio.to_thread(
-                await_share, fleet, "n1", "test", lambda: False, old.epoch, 1.0
-            )
+            await asyncio.to_thread(fleet.cordon, "n1", True)
+            waited = await asyncio.to_thread(await_share, fleet, "n1", "test", lambda: False, 1.0)
             assert waited.startswith("it is")  # the term is the dead machine's
             foreseen = await asyncio.to_thread(fleet.fence, "n1", "test")
             assert foreseen.at_stake.egresses == 2
@@ -76,7 +74,7 @@ async def test_a_node_that_comes_back_gets_a_share_and_the_others_keep_the_rest(
                 assert not rebuilt.granted  # cordoned: nothing comes by itself
                 await asyncio.to_thread(fleet.cordon, "n1", False)
                 said = await asyncio.to_thread(
-                    await_share, fleet, "n1", "test: n1 is back", lambda: False, old.epoch
+                    await_share, fleet, "n1", "test: n1 is back", lambda: False
                 )
                 assert said.startswith("it sends for")
 
