@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Sequence
 
@@ -70,6 +71,13 @@ class DispatchDesk:
         self._right = right
         self._hand_over = hand_over
         self._most_waiting = most_waiting
+        # Kept from being collected; each is done in a moment.
+        self._storing: set[asyncio.Task[None]] = set()
+
+    @property
+    def is_storing(self) -> bool:
+        """Whether something is being stored, for this session or one that is over."""
+        return bool(self._storing)
 
     async def take(self, dispatch: node_pb2.Dispatch) -> node_pb2.DispatchResult:
         """Store and answer. What was stored before is answered as stored."""
@@ -111,8 +119,25 @@ class DispatchDesk:
         return refusals
 
     async def _store(self, messages: Sequence[node_pb2.DispatchedMessage]) -> None:
+        """Store them and let them wait, also when the session ends in the middle of it.
+
+        The spool's thread finishes what it began. What is on disk and in no room would wait until
+        the agent starts anew, although the controller is told in the next session that it is here.
+        """
         if not messages:
             return
+        task = asyncio.create_task(self._store_whole(messages))
+        self._storing.add(task)
+        task.add_done_callback(self._stored)
+        await asyncio.shield(task)
+
+    def _stored(self, task: asyncio.Task[None]) -> None:
+        self._storing.discard(task)
+        if not task.cancelled():
+            # A full disk is nobody's to hear of when the session is over.
+            task.exception()
+
+    async def _store_whole(self, messages: Sequence[node_pb2.DispatchedMessage]) -> None:
         stored = await self._spool.store([(spooled(m), m.content) for m in messages])
         metrics.STORED.inc(len(stored))
         for message in stored:
