@@ -21,9 +21,10 @@ from lab.bench.rows_intake import submission
 from lab.bench.rows_mail import MailRows
 from lab.bench.rows_placement import placement_rows
 from lab.bench.rows_planner import planner_rows
+from lab.bench.rows_scale import scale_rows
 from lab.errors import LabError
 
-GROUPS = ("placement", "planner", "throughput", "latency", "fleet", "submission", "memory")
+GROUPS = ("placement", "planner", "scale", "throughput", "latency", "fleet", "submission", "memory")
 
 
 def main() -> int:
@@ -34,6 +35,9 @@ def main() -> int:
         "--only", action="append", choices=GROUPS, help="measure only this group (repeatable)"
     )
     parser.add_argument("--rounds", type=int, default=5, help="of the throughput rows; default 5")
+    parser.add_argument(
+        "--seconds", type=float, default=600, help="of the largest scale row; default 600"
+    )
     options = parser.parse_args()
     began = time.monotonic()
 
@@ -41,7 +45,7 @@ def main() -> int:
         print(f"[{time.monotonic() - began:6.1f} s] {what}", file=sys.stderr, flush=True)
 
     try:
-        results = measure(options.only or list(GROUPS), options.rounds, say)
+        results = measure(options.only or list(GROUPS), options.rounds, options.seconds, say)
     except LabError as error:
         print(f"./run bench: {error}", file=sys.stderr)
         return 1
@@ -52,13 +56,17 @@ def main() -> int:
     return 0
 
 
-def measure(groups: list[str], rounds: int, say: Callable[[str], None]) -> list[Result]:
+def measure(
+    groups: list[str], rounds: int, seconds: float, say: Callable[[str], None]
+) -> list[Result]:
     """Measure these groups of rows."""
     results: list[Result] = []
     if "placement" in groups:
         results += placement_rows(say)
     if "planner" in groups:
         results += planner_rows(rounds, say)
+    if "scale" in groups:
+        results += scale_rows(seconds, say)
     if {"throughput", "latency", "memory", "submission"} & set(groups):
         with Ground() as ground:
             results += _on_ground(ground, groups, rounds, say)
