@@ -189,14 +189,18 @@ def test_a_power_cut_in_mid_delivery_doubles_nothing(traffic: Traffic) -> None:
     node.node.boot()
     eventually(traffic.running, lambda: node.run("journalctl -b -n 40 --no-pager"), 90)
     lease(node)
-    _everything_is_accounted_for(traffic)
+    # Marks stay for a minute, and are set before the connection that the receiver may never see.
+    _everything_is_accounted_for(traffic, seen_open=False)
     held = traffic.held()
     assert stalled in held
     assert "a connection of egress px001 may have been open" in held[stalled]
 
 
-def _everything_is_accounted_for(traffic: Traffic) -> None:
-    """Wait until Postfix has nothing to do; each message came once or is on hold with a reason."""
+def _everything_is_accounted_for(traffic: Traffic, *, seen_open: bool = True) -> None:
+    """Wait until Postfix has nothing to do; each message came once or is on hold with a reason.
+
+    `seen_open`: the receiver saw a connection of each egress that is named as a reason.
+    """
     traffic.node.run("postqueue -f")
     eventually(lambda: traffic.waiting() == [], lambda: str(traffic.node.queue()), 90)
     received, held = traffic.received(), traffic.held()
@@ -206,7 +210,7 @@ def _everything_is_accounted_for(traffic: Traffic) -> None:
     for sender, reason in held.items():
         egress = f"px{int(sender[1]):03}"
         assert f"egress {egress}" in reason
-        assert egress in open_for
+        assert egress in open_for or not seen_open
     print(
         f"accepted {len(traffic.accepted)}, received {len(received)}, held {len(held)}, "
         f"of them received {len(received.keys() & held.keys())}"
