@@ -24,6 +24,7 @@ from lab.errors import LabError
 from lab.lab import Lab
 from lab.node import Node
 from lab.settings import CHECKOUT, LabSettings
+from lab.traces import directories
 
 SSH = ("ssh", "-q", "-o", "UserKnownHostsFile={known_hosts}", "-o", "StrictHostKeyChecking=yes")
 
@@ -100,7 +101,8 @@ def down(arguments: argparse.Namespace) -> None:
 def status(_: argparse.Namespace) -> None:
     """One line for each lab, one for each of its nodes."""
     names = sorted(path.parent.name for path in CHECKOUT.glob(".lab/*/lab.json"))
-    if not names:
+    others = [found for found in directories() if CHECKOUT not in found.parents]
+    if not names and not others:
         print("no lab is up")
     for name in names:
         lab = Lab.attach(name, with_services=False)
@@ -110,6 +112,8 @@ def status(_: argparse.Namespace) -> None:
             power = "on" if node.running else "off"
             table.add_row(node.id, node.release, str(node.address), power)
         Console().print(table)
+    for directory in others:
+        print(f"lab {directory.name}: another checkout's ({directory})")
 
 
 def shell(arguments: argparse.Namespace) -> None:

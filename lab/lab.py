@@ -30,7 +30,7 @@ from lab.node_disk import NodeDisk
 from lab.node_image import Progress, ensure_images, image_path
 from lab.plan import AddressPlan
 from lab.settings import LabSettings, state_directory
-from lab.traces import Traces
+from lab.traces import Traces, journal
 
 # nodes that boot at the same time; more only get in each other's way
 BOOT_TOGETHER = 4
@@ -60,19 +60,21 @@ class Lab:
         booted: Callable[[str], None] = lambda _: None,
     ) -> Lab:
         """Bring a lab up; on failure nothing of it remains. `booted` is told each node's id."""
-        state = settings.directory / "lab.json"
-        if state.exists():
-            raise LabError(
-                f"lab {settings.name} is up already ({state}); `lab down --name {settings.name}` "
-                "removes it, also when it crashed"
-            )
+        cls.refuse_if_up(settings.name)
         ensure_images(settings.releases, images)
-        traces = Traces(settings.directory / "traces.jsonl")
+        traces = Traces(journal(settings.name))
         try:
+            traces.begin(settings.directory)
+        except FileExistsError:
+            cls.refuse_if_up(settings.name)
+            raise
+        try:
+            shutil.rmtree(settings.directory, ignore_errors=True)  # from before a reboot
             make_ssh_key(settings.directory / "ssh" / "id_ed25519")
             network = Network.build(settings.name, traces, settings.directory / "log")
             lab = cls(settings, network, traces)
-            state.write_text(json.dumps({"index": network.plan.index, **asdict(settings)}))
+            state = {"index": network.plan.index, **asdict(settings)}
+            (settings.directory / "lab.json").write_text(json.dumps(state))
             services.start(lab)
             lab._boot_all(booted)
         except BaseException:
@@ -92,23 +94,35 @@ class Lab:
             raise LabError(f"no lab {name} is up; `lab up --name {name}` makes one") from None
         plan = AddressPlan(state.pop("index"))
         settings = LabSettings(**{**state, "releases": tuple(state["releases"])})
-        traces = Traces(settings.directory / "traces.jsonl")
+        traces = Traces(journal(name))
         lab = cls(settings, Network(name, plan, traces, settings.directory / "log"), traces)
         if with_services:
             services.attach(lab)
         return lab
 
     @staticmethod
+    def refuse_if_up(name: str) -> None:
+        """Raises LabError with the way out when this machine has a lab of this name."""
+        if journal(name).exists():
+            where = Traces(journal(name)).directory()
+            raise LabError(
+                f"lab {name} is up already ({where}); `./run lab down --name {name}` removes it, "
+                "also when it crashed or another checkout made it"
+            )
+
+    @staticmethod
     def remove(name: str) -> None:
-        """Take away every trace of the lab of this name; none there: nothing. Idempotent."""
-        directory = state_directory(name)
-        failures = Traces(directory / "traces.jsonl").undo_all()
+        """Take away every trace of the lab of this name; none there: nothing. Idempotent.
+
+        Also of one that another checkout made: there is one of a name on a machine.
+        """
+        failures = Traces(journal(name)).undo_all()
         if failures:
             raise LabError(
-                f"lab {name} is not wholly gone: " + "; ".join(failures) + f". {directory} keeps "
-                "the list; repeat `lab down` after removing the cause."
+                f"lab {name} is not wholly gone: " + "; ".join(failures) + f". {journal(name)} "
+                "keeps the list; repeat `lab down` after removing the cause."
             )
-        shutil.rmtree(directory, ignore_errors=True)
+        shutil.rmtree(state_directory(name), ignore_errors=True)
 
     def down(self) -> None:
         """Take it away."""

@@ -1,9 +1,13 @@
 """The journal of everything a lab leaves on the machine, written before it is made.
 
-`.lab/<name>/traces.jsonl` has one line for each process, namespace, mount, link, table, rule,
-sysctl and cgroup. `undo_all` takes them away in reverse order; each kind may be undone any number
-of times and whether or not it was ever made, so a crash at any point loses nothing. A process is
-named by pid *and* start time: a pid that the kernel gave to somebody else is left alone.
+`/run/postfleet-lab/<name>.jsonl` has one line for the lab's directory and each process, namespace,
+mount, link, table, rule, sysctl and cgroup. `undo_all` takes them away in reverse order; each kind
+may be undone any number of times and whether or not it was ever made, so a crash at any point loses
+nothing. A process is named by pid *and* start time: a pid that the kernel gave to somebody else is
+left alone.
+
+The journal is the machine's, not the checkout's: names of namespaces are, too, and a lab must be
+removable when the checkout it came from is not there any more. It goes at a reboot, as they do.
 
 It does not decide what to make; see `network`, `node`.
 """
@@ -12,6 +16,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -20,15 +25,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 MAX_WAIT_S = 10.0
-# Values that labs changed on the host, as they were before the first lab; shared by all labs.
-SYSCTLS_BEFORE = Path("/run/postfleet-lab")
+# The journals, and the values that labs changed on the host, as they were before the first lab.
+MACHINE = Path("/run/postfleet-lab")
+
+
+def journal(name: str) -> Path:
+    """The journal of the lab of this name on this machine, whichever checkout made it."""
+    return MACHINE / f"{name}.jsonl"
+
+
+def directories() -> list[Path]:
+    """Where the files of each lab on this machine stand."""
+    found = (Traces(path).directory() for path in sorted(MACHINE.glob("*.jsonl")))
+    return [directory for directory in found if directory]
 
 
 def raise_sysctl(traces: Traces, name: str, least: int, host_link: str) -> None:
     """Raise a host sysctl (path below /proc/sys) to at least this; the last lab restores it."""
-    path, before = Path("/proc/sys", name), SYSCTLS_BEFORE / name.replace("/", ".")
+    path, before = Path("/proc/sys", name), MACHINE / name.replace("/", ".")
     traces.note("sysctl", name, host_link)
-    SYSCTLS_BEFORE.mkdir(exist_ok=True)
     value = path.read_text().strip()
     if int(value) < least:
         if not before.exists():
@@ -50,6 +65,17 @@ class Traces:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def begin(self, directory: Path) -> None:
+        """Claim the name for a lab whose files stand in `directory`. Raises FileExistsError."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("x"):
+            pass
+        self.note("directory", str(directory))
+
+    def directory(self) -> Path | None:
+        """Where the lab's files stand; None when there is no lab of this name."""
+        return next((Path(t.what) for t in self.all() if t.kind == "directory"), None)
 
     def note(self, kind: str, what: str, extra: str = "") -> None:
         """Write down what is about to be made. Noting the same thing twice is harmless."""
@@ -142,6 +168,11 @@ def _stop_all(traces: list[Trace]) -> None:
             return
 
 
+def _undo_directory(trace: Trace) -> None:
+    if Path(trace.what).exists():
+        shutil.rmtree(trace.what)
+
+
 def _undo_process(trace: Trace) -> None:
     pid = int(trace.what)
     signal_exactly(pid, trace.extra, signal.SIGKILL)
@@ -207,7 +238,7 @@ def _undo_sysctl(trace: Trace) -> None:
     """Put the value from before back, unless another lab still stands. `extra` is our host link."""
     if any(link.name != trace.extra for link in Path("/sys/class/net").glob("pflab*")):
         return
-    before = SYSCTLS_BEFORE / trace.what.replace("/", ".")
+    before = MACHINE / trace.what.replace("/", ".")
     if before.exists():
         Path("/proc/sys", trace.what).write_text(before.read_text())
         before.unlink()
@@ -237,6 +268,7 @@ def remove_cgroup(path: Path) -> None:
 
 
 UNDO: dict[str, Callable[[Trace], None]] = {
+    "directory": _undo_directory,
     "process": _undo_process,
     "mount": _undo_mount,
     "netns": _undo_netns,

@@ -17,7 +17,7 @@ from types import TracebackType
 from lab.bench.errors import BenchError
 from lab.network_namespace import Namespace
 from lab.settings import state_directory
-from lab.traces import Traces
+from lab.traces import MACHINE, Traces, journal
 
 EGRESSES = 20
 RECEIVER = "203.0.113.10"
@@ -31,18 +31,19 @@ class Ground:
 
     def __init__(self, name: str = _NAME) -> None:
         self.directory: Path = state_directory(name)
-        self.traces = Traces(self.directory / "traces.jsonl")
+        self.traces = Traces(journal(name))
         self.namespace = Namespace(name, self.traces, self.directory / "log")
 
     def __enter__(self) -> Ground:
-        self.directory.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = self.directory.with_suffix(".lock").open("w")
+        MACHINE.mkdir(exist_ok=True)
+        self._lock = (MACHINE / f"{self.namespace.name}.lock").open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             self._lock.close()
             raise BenchError("another measurement is running; wait for its end") from None
         self.clear()
+        self.traces.begin(self.directory)
         self.directory.mkdir(parents=True)
         # A path for daemons that run as another user.
         for folder in (self.directory.parent, self.directory):

@@ -20,7 +20,6 @@ from rich.console import Console
 from rich.markup import escape
 
 from lab.chaos.catalogue import BY_NAME, SCENARIOS, Scenario
-from lab.chaos.errors import ChaosError
 from lab.chaos.facts import Score
 from lab.chaos.ground import Ground
 from lab.chaos.options import Options, parse
@@ -63,10 +62,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(options: Options, phases: Phases) -> int:
-    if (state_directory(options.name) / "lab.json").exists():
-        raise ChaosError(
-            f"lab {options.name} is up already; ./run lab down --name {options.name} removes it"
-        )
+    Lab.refuse_if_up(options.name)
     code = _FAILED
     scores: list[Score] = []
     ground: Ground | None = None

@@ -20,7 +20,6 @@ import sys
 from rich.console import Console
 from rich.markup import escape
 
-from lab.demo.errors import DemoError
 from lab.demo.fleet import Fleet
 from lab.demo.keep_logs import keep_logs
 from lab.demo.operator_tools import environment
@@ -30,7 +29,6 @@ from lab.demo.report import print_report, write_json
 from lab.demo.run import boot, build_fleet, judge, plan_letters, send
 from lab.errors import LabError
 from lab.lab import Lab
-from lab.settings import state_directory
 
 _HOLDS, _DIFFERS, _FAILED, _INTERRUPTED = 0, 1, 2, 130
 
@@ -59,10 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _demonstrate(options: Options, phases: Phases) -> int:
-    if (state_directory(options.name) / "lab.json").exists():
-        raise DemoError(
-            f"lab {options.name} is up already; ./run lab down --name {options.name} removes it"
-        )
+    Lab.refuse_if_up(options.name)
     lab, code = None, _FAILED
     try:
         lab = boot(options, phases)

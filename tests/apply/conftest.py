@@ -1,7 +1,6 @@
 """Two real nodes, one of each Debian release, prepared once for all tests of this folder.
 
-They belong to the lab "apply", which these tests bring up and take down. When a lab of that name is
-up already (`python -m lab up --name apply`), it is used and stays.
+They belong to the lab "apply", which these tests bring up and take down.
 """
 
 from __future__ import annotations
@@ -17,17 +16,13 @@ from tests.apply.prepared_node import NEWEST, PreparedNode
 @pytest.fixture(scope="session")
 def prepared_nodes() -> Iterator[dict[str, PreparedNode]]:
     """Release -> node with packages, release and units; no spec applied yet."""
-    from lab.errors import LabError
     from lab.lab import Lab
     from lab.settings import LabSettings
     from provisioning import wheelhouse
 
     bundles = wheelhouse.build()
-    try:
-        lab, ours = Lab.attach("apply"), False
-    except LabError:
-        lab, ours = Lab.up(LabSettings(name="apply", nodes=2)), True
-    try:
+    Lab.remove("apply")
+    with Lab.up(LabSettings(name="apply", nodes=2)) as lab:
         nodes = {
             node.release: PreparedNode(node, str(lab.controller_address))
             for node in lab.nodes.values()
@@ -35,9 +30,6 @@ def prepared_nodes() -> Iterator[dict[str, PreparedNode]]:
         with ThreadPoolExecutor() as pool:
             list(pool.map(lambda n: n.prepare(bundles[NEWEST[n.release]]), nodes.values()))
         yield nodes
-    finally:
-        if ours:
-            lab.down()
 
 
 @pytest.fixture(params=["bookworm", "trixie"])

@@ -26,8 +26,9 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def namespaces() -> str:
-    return subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+def namespaces() -> list[str]:
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
+    return [line.split()[0] for line in listed.splitlines()]
 
 
 def test_a_run_writes_its_rows_and_leaves_nothing_behind(tmp_path: Path):

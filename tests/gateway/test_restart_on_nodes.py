@@ -98,6 +98,7 @@ class NodeWorld(World):
 @pytest.fixture(scope="module")
 def worlds() -> Iterator[dict[str, NodeWorld]]:
     bundles = wheelhouse.build()
+    Lab.remove("gwrestart")
     with Lab.up(LabSettings(name="gwrestart", nodes=2)) as lab:
         made = {}
         for node in lab.nodes.values():

@@ -15,7 +15,7 @@ from lab.errors import LabError, NetworkError
 from lab.lab import Lab
 from lab.network import mirror_addresses
 from lab.node import Node
-from lab.settings import LabSettings
+from lab.settings import CHECKOUT, LabSettings
 
 pytestmark = [pytest.mark.lab, pytest.mark.root]
 
@@ -153,6 +153,33 @@ def test_two_labs_stand_side_by_side_and_one_goes_without_the_other(lab: Lab) ->
     assert not Path("/sys/class/net", link).exists()
     assert Path("/proc/sys/net/ipv4/ip_forward").read_text() == "1\n"
     assert ssh(lab, lab.nodes["n1"], "hostname", lab.nodes["n1"].host_key).stdout == "n1\n"
+
+
+def another_checkout(tmp_path: Path) -> Path:
+    """One with a lab package of its own, whose labs therefore stand elsewhere."""
+    shutil.copytree(CHECKOUT / "lab", tmp_path / "lab")
+    return tmp_path
+
+
+def lab_command(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    argv = [sys.executable, "-m", "lab", *words]
+    return subprocess.run(argv, cwd=checkout, capture_output=True, text=True, timeout=120)
+
+
+def test_a_lab_of_another_checkout_is_seen_left_alone_and_removable(
+    lab: Lab, tmp_path: Path
+) -> None:
+    other = another_checkout(tmp_path)
+    assert f"another checkout's ({lab.directory})" in lab_command(other, "status").stdout
+    refused = lab_command(other, "up", "--name", "tlab", "--nodes", "1")
+    assert (refused.returncode, "is up already" in refused.stderr) == (1, True)
+    assert str(lab.directory) in refused.stderr
+    assert ssh(lab, lab.nodes["n1"], "hostname", lab.nodes["n1"].host_key).stdout == "n1\n"
+    assert lab_command(other, "up", "--name", "tlabother", "--nodes", "1").returncode == 0
+    assert (other / ".lab" / "tlabother").is_dir()
+    Lab.remove("tlabother")
+    assert traces_of("tlabother") == []
+    assert not (other / ".lab" / "tlabother").exists()
 
 
 CRASHER = """

@@ -78,6 +78,20 @@ def test_undoing_what_was_never_made_is_no_failure(tmp_path: Path) -> None:
     assert traces.undo_all() == []
 
 
+def test_a_name_is_claimed_once_and_its_directory_goes_last(tmp_path: Path) -> None:
+    directory, traces = tmp_path / "lab", Traces(tmp_path / "journal")
+    traces.begin(directory)
+    directory.mkdir()
+    (directory / "file").touch()
+    traces.note("netns", "pf-never-made")
+    assert traces.directory() == directory
+    with pytest.raises(FileExistsError):
+        traces.begin(tmp_path / "another checkout")
+    assert traces.undo_all() == []
+    assert not directory.exists()
+    assert traces.directory() is None
+
+
 def test_what_resists_is_named_and_kept_for_the_next_try(tmp_path: Path) -> None:
     stuck = tmp_path / "cgroup"
     stuck.mkdir()

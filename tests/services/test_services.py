@@ -47,6 +47,7 @@ except (OSError, socks.ProxyError) as error:
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
+    Lab.remove("tservices")
     with Lab.up(
         LabSettings(name="tservices", nodes=0, releases=(), dns=True, receivers=True)
     ) as lab:
