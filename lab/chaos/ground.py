@@ -18,6 +18,7 @@ from inventory.load import load
 from inventory.reference import render
 from lab.chaos.errors import ChaosError, StepLate
 from lab.chaos.facts import Caps, End
+from lab.chaos.load import in_turn
 from lab.chaos.options import Options
 from lab.conntrack import ConntrackWatch
 from lab.demo.adapt import Sender
@@ -79,12 +80,12 @@ class Ground:
 
     @property
     def senders(self) -> list[Sender]:
-        """Every mailbox of the inventory."""
-        return [
-            Sender(f"{mailbox.local_part}@{domain.name}", domain.client)
+        """Every mailbox of the inventory, in the order in which they send."""
+        return in_turn(
+            (mailbox.egress, Sender(f"{mailbox.local_part}@{domain.name}", domain.client))
             for domain in load(self.inventory).inventory.domains
             for mailbox in domain.mailboxes
-        ]
+        )
 
     def witnessed_ends(self) -> list[End]:
         """What conntrack and the lab know of ends of connections to proxies. Raises ChaosError."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import secrets
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 
 from lab.chaos.errors import ChaosError
 from lab.demo.adapt import Letter, Sender, letters
@@ -93,6 +95,19 @@ class Load:
             except SubmissionBroken:
                 time.sleep(_PAUSE_S)
         return {}
+
+
+def in_turn(senders: Iterable[tuple[str, Sender]]) -> list[Sender]:
+    """Senders, each with its egress, such that egresses take turns.
+
+    So mail for each egress comes steadily, and how long one is silent is not a matter of whose turn
+    it is.
+    """
+    by_egress: dict[str, list[Sender]] = defaultdict(list)
+    for egress, sender in senders:
+        by_egress[egress].append(sender)
+    rounds = zip_longest(*by_egress.values())
+    return [sender for each in rounds for sender in each if sender is not None]
 
 
 def _endless(

@@ -47,7 +47,9 @@ def parse(argv: list[str] | None, description: str, names: Sequence[str]) -> Opt
     parser.add_argument(
         "--rounds", type=count, default=20, help="kills in each killing scenario (default 20)"
     )
-    parser.add_argument("--rate", type=count, default=8, help="messages a second (default 8)")
+    parser.add_argument(
+        "--rate", type=count, default=0, help="messages a second (default: 5 for 2 nodes)"
+    )
     parser.add_argument(
         "--once-more",
         action="store_true",
@@ -74,5 +76,6 @@ def parse(argv: list[str] | None, description: str, names: Sequence[str]) -> Opt
     values = vars(given) | {
         "only": tuple(given.only),
         "mailboxes": given.mailboxes or 20 * given.nodes,
+        "rate": given.rate or 5 * given.nodes // 2,
     }
     return Options(**values)
