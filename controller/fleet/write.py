@@ -65,6 +65,8 @@ async def _remove(tx: Transaction, kind: str, ids: list[str]) -> None:
         await tx.execute_many(_SQL["retire_client"], rows)
     elif kind == "egress":
         await tx.execute_many(_SQL["withdraw_egress"], rows)
+    elif kind == "node":
+        await tx.execute_many(_SQL["unassign_node"], rows)
     await tx.execute_many(_SQL[f"remove_{kind}"], rows)
     if kind != "node":
         await tx.execute_many(_SQL["drop_suspensions"], list(_suspensions(kind, ids)))

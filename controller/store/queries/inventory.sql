@@ -157,6 +157,10 @@ DELETE FROM mailbox WHERE address = %(id)s
 -- Takes an egress from the node that was to have it and never did.
 DELETE FROM assignment WHERE egress_id = %(id)s
 
+-- unassign_node --
+-- Takes all egresses from a node that was to have them and never did: placement gives them to others.
+DELETE FROM assignment WHERE node_id = %(id)s
+
 -- remove_egress --
 -- Removes an egress that no node has.
 DELETE FROM egress WHERE id = %(id)s

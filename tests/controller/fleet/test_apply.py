@@ -171,6 +171,19 @@ async def test_a_client_with_mail_on_record_retires_and_can_come_back(
     assert ("lumen", False) in _rows(database, "SELECT id, retired FROM client")
 
 
+async def test_a_node_goes_with_egresses_it_was_to_have_and_never_had(
+    store: Store, database: str
+) -> None:
+    """Nothing moves them off it in the moment between its decommissioning and the next apply."""
+    text = _small()
+    await _apply(store, _wanted(text))
+    _rows(database, "INSERT INTO assignment (egress_id, node_id) VALUES ('px001', 'n3')")
+    _rows(database, "UPDATE node SET decommissioned = true WHERE id = 'n3'")
+    smaller = _wanted(text[: text.index("  - id: n3")])
+    assert await _apply(store, smaller) == [("remove", "node", "n3")]
+    assert _rows(database, "SELECT 1 FROM assignment") == []
+
+
 async def test_an_egress_on_a_node_is_given_back_before_it_goes(
     store: Store, database: str
 ) -> None:
