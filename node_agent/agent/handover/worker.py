@@ -169,10 +169,14 @@ class HandOver:
         marked_ms = clock.wall_ms()
         try:
             marked = await self._spool.mark_handing([w.id for w in taken])
-            await self._offer(connection, marked, marked_ms)
+            put_off = await self._offer(connection, marked, marked_ms)
         finally:
             self._end_of(taken)
         metrics.HAND_OVER_SECONDS.observe(time.monotonic() - began)
+        if put_off:
+            # smtpd asks a milter that failed, and reads its tables anew, in the next session only.
+            await self._let_go(connection)
+            return None
         return connection
 
     async def _offer(
@@ -180,7 +184,8 @@ class HandOver:
         connection: IntakeConnection,
         marked: list[tuple[SpooledMessage, bytes]],
         marked_ms: int,
-    ) -> None:
+    ) -> bool:
+        """Whether Postfix put something off."""
         by_id = {message.id: message for message, _ in marked}
         letters = [
             Letter(m.id, with_token(m.mailbox, m.id), m.recipient, content) for m, content in marked
@@ -198,6 +203,7 @@ class HandOver:
         if judgement.unknown:
             await self._resolve(judgement.unknown, by_id, marked_ms)
         await self._after(results, [by_id[i] for i in judgement.deferred])
+        return bool(judgement.deferred)
 
     def _still_may(self, by_id: dict[str, SpooledMessage]) -> Callable[[Letter], bool]:
         def may(letter: Letter) -> bool:
