@@ -101,8 +101,16 @@ STEPS: Mapping[Event, Step] = MappingProxyType({
     Event.RESENT: _step(State.ACCEPTED, State.UNCERTAIN),
 })  # fmt: skip
 
-REFUNDS = frozenset({Event.UNPLANNED, Event.SUPPRESSED, Event.CANCELLED, Event.REFUSED})
-"""Events after which a message without an attempt gives its allowance back to the ledger."""
+_REFUNDS = frozenset({Event.UNPLANNED, Event.SUPPRESSED, Event.CANCELLED, Event.REFUSED})
+
+
+def refunds(state: State, event: Event, attempts: int) -> bool:
+    """Whether a message in `state` gives its allowance back to the ledger when this happens to it.
+
+    Only one that certainly reached no receiver: none was asked to take it (`attempts`), and it is
+    not uncertain, which may be one of the receiver's without our knowing.
+    """
+    return event in _REFUNDS and attempts == 0 and state is not State.UNCERTAIN
 
 
 def after(state: State, event: Event) -> State:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from postfleet.v1 import node_pb2
 
-from controller.message_life import FINAL, REFUNDS, STEPS, Event, State
+from controller.message_life import FINAL, STEPS, Event, State, refunds
 
 KINDS = {
     node_pb2.EVENT_KIND_QUEUED: Event.QUEUED,
@@ -68,6 +68,7 @@ def fold(message: Told, events: Iterable[node_pb2.MessageEvent]) -> Outcome:
         # An attempt that our own gateway stopped reached no receiver (DESIGN: our 421 is never
         # counted as the receiver's answer).
         reached = kind in _ATTEMPTS and not event.gateway_stage
+        refund = refund or refunds(message.state, kind, message.attempts)
         returned = kind is Event.RETURNED
         message = replace(
             message,
@@ -79,7 +80,6 @@ def fold(message: Told, events: Iterable[node_pb2.MessageEvent]) -> Outcome:
             stored=not returned,
             not_before=_not_before(message, event) if returned else message.not_before,
         )
-        refund = refund or (kind in REFUNDS and message.attempts == 0)
     return Outcome(message, message != before, refund)
 
 

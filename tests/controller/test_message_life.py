@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from postfleet.v1 import node_pb2
 
-from controller.message_life import FINAL, REFUNDS, STEPS, Event, State, after
+from controller.message_life import FINAL, STEPS, Event, State, after, refunds
 
 events = st.lists(st.sampled_from(Event), max_size=40)
 
@@ -79,5 +79,10 @@ def test_the_states_are_those_of_the_schema() -> None:
     assert set(re.findall("'([a-z]+)'", check[1])) == set(State)
 
 
-def test_no_refund_follows_an_attempt() -> None:
-    assert not REFUNDS & {Event.SENT, Event.DEFERRED, Event.BOUNCED, Event.UNCERTAIN}
+def test_only_what_certainly_reached_nobody_gives_its_allowance_back() -> None:
+    giving = {(s, e) for e in Event for s in STEPS[e].sources if refunds(s, e, attempts=0)}
+    assert {event for _, event in giving} == {
+        Event.UNPLANNED, Event.SUPPRESSED, Event.CANCELLED, Event.REFUSED
+    }  # fmt: skip
+    assert State.UNCERTAIN not in {state for state, _ in giving}
+    assert not any(refunds(state, event, attempts=1) for state in State for event in Event)

@@ -14,7 +14,7 @@ from postfleet.v1 import node_pb2
 
 from controller.events.fold import Told, fold
 from controller.leases.observer import LeaseRow, TermOver
-from controller.message_life import REFUNDS, STEPS, Event, State
+from controller.message_life import STEPS, Event, State, refunds
 from controller.placement import (
     EgressView,
     NodeState,
@@ -193,8 +193,7 @@ class Tables:
         step = STEPS[event]
         if message.state not in step.sources:
             return
-        refunds = event in REFUNDS and message.attempts == 0 and message.state != State.UNCERTAIN
-        if refunds or self.bug is Bug.ATTEMPT_REFUNDED:
+        if refunds(message.state, event, message.attempts) or self.bug is Bug.ATTEMPT_REFUNDED:
             self._refund(message)
         message.state = step.target
 

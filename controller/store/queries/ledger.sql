@@ -31,12 +31,13 @@ JOIN ledger_hour AS l USING (scope, subject, hour)
 
 -- refund --
 -- Gives the allowance back that these messages took, each once: a message that took none, gave it
--- back before, or was attempted by now, is passed over. Gives how many gave something back.
+-- back before, was attempted by now, or may have been, is passed over. Gives how many gave something
+-- back.
 WITH charged AS (
     SELECT id, client_id, mailbox, split_part(mailbox, '@', 2) AS domain, egress_id,
            charged_day AS day, charged_hour AS hour, coalesce(charged_provider, '') AS provider
     FROM message
-    WHERE id = ANY(%(ids)s) AND charged_day IS NOT NULL AND attempts = 0
+    WHERE id = ANY(%(ids)s) AND charged_day IS NOT NULL AND attempts = 0 AND state <> 'uncertain'
     ORDER BY id
     FOR UPDATE
 ), cleared AS (

@@ -17,11 +17,13 @@ UPDATE message SET state = %(state)s, reason = %(reason)s, final_at = now() WHER
 UPDATE message SET reason = %(reason)s WHERE id = %(id)s
 
 -- resend --
--- These begin anew, with another day's allowance; what they took before may have been used. The
+-- These begin anew, with another day's and hour's allowance; what they took before may have been
+-- used. That somebody wanted them cancelled before is over: the last word of operators holds. The
 -- node stays named as the last one, so that late evidence of it is still believed.
 UPDATE message
 SET state = 'accepted', egress_id = NULL, epoch = NULL, queue_id = '', stored = false,
-    charged_day = NULL, reason = 'an operator lets it be sent again'
+    charged_day = NULL, charged_hour = NULL, charged_provider = NULL, cancel_asked_by = NULL,
+    reason = 'an operator lets it be sent again'
 WHERE id = ANY(%(ids)s) AND state = ANY(%(sources)s)
 
 -- want_discard --
