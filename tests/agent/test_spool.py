@@ -233,7 +233,7 @@ async def test_no_question_reads_through_all_messages(tmp_path: Path) -> None:
         await spool.in_flight()
         await spool.counts()
         await spool.forget_final(0)
-        await spool.known([message_id(1)])
+        await spool.known({message_id(1): 1})
 
         def plans(db: sqlite3.Connection) -> list[str]:
             db.set_trace_callback(None)

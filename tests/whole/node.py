@@ -176,10 +176,7 @@ class Node:
 
     def take(self, message: node_pb2.DispatchedMessage) -> bool:
         """Stores a dispatched message; False: refused."""
-        known = self.db.execute(
-            "SELECT 1 FROM message WHERE id = ? AND state <> 'returned'", (message.message_id,)
-        ).fetchone()
-        if known:
+        if messages.is_known(self.db, message.message_id, message.epoch):
             return True
         if self.right.why_refused(message.mailbox, message.egress_id, message.epoch):
             return False

@@ -80,9 +80,13 @@ class DispatchDesk:
         return bool(self._storing)
 
     async def take(self, dispatch: node_pb2.Dispatch) -> node_pb2.DispatchResult:
-        """Store and answer. What was stored before is answered as stored."""
+        """Store and answer. What was stored before is answered as stored.
+
+        What waits here for an earlier term is stored anew: it came back to the controller when that
+        term ended, and this is its new time.
+        """
         messages = list(dispatch.messages)
-        known = await self._spool.known([m.message_id for m in messages])
+        known = await self._spool.known({m.message_id: m.epoch for m in messages})
         new = [m for m in messages if m.message_id not in known]
         refused = self._refusals(new)
         taken = [m for m in new if m.message_id not in refused]
@@ -141,4 +145,5 @@ class DispatchDesk:
         stored = await self._spool.store([(spooled(m), m.content) for m in messages])
         metrics.STORED.inc(len(stored))
         for message in stored:
+            self._room.discard(message.id)
             self._hand_over.put_in_room(message)

@@ -62,14 +62,10 @@ class InPostfix:
 def store(
     db: sqlite3.Connection, messages: Iterable[tuple[SpooledMessage, bytes]], now_ms: int
 ) -> list[SpooledMessage]:
-    """Store what is not here yet; return what is waiting newly.
-
-    A message that is here in any other state than returned stays as it is.
-    """
+    """Store what is not here yet (see `is_known`); return what is waiting newly."""
     new: list[SpooledMessage] = []
     for message, content in messages:
-        row = db.execute("SELECT state FROM message WHERE id = ?", (message.id,)).fetchone()
-        if row is not None and row[0] != State.RETURNED:
+        if is_known(db, message.id, message.epoch):
             continue
         db.execute(
             f"INSERT OR REPLACE INTO message ({_COLUMNS}, changed_ms) "  # noqa: S608 - constant
@@ -91,6 +87,18 @@ def store(
         )
         new.append(message)
     return new
+
+
+def is_known(db: sqlite3.Connection, message_id: str, epoch: int) -> bool:
+    """Whether a message that is dispatched for this term is here already, and stays as it is.
+
+    Not what was returned; nor what waits for an earlier term: that is over, and who dispatches the
+    message again knows that it was not handed over in it. Its time may be another one by now.
+    """
+    row = db.execute("SELECT state, epoch FROM message WHERE id = ?", (message_id,)).fetchone()
+    if row is None or row[0] == State.RETURNED:
+        return False
+    return row[0] != State.STORED or int(row[1]) >= epoch
 
 
 def in_states(db: sqlite3.Connection, states: Sequence[State]) -> list[SpooledMessage]:

@@ -7,7 +7,7 @@ transaction as the change it tells of. Nothing here knows Postfix or the control
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -92,20 +92,11 @@ class Spool:
             lambda db: messages.store(db, new, clock.wall_ms()), is_new_work=True
         )
 
-    async def known(self, ids: Sequence[str]) -> set[str]:
-        """Which of these are here, in any state but returned."""
-
-        def look(db: sqlite3.Connection) -> set[str]:
-            found = set()
-            for message_id in ids:
-                row = db.execute(
-                    "SELECT 1 FROM message WHERE id = ? AND state <> 'returned'", (message_id,)
-                ).fetchone()
-                if row is not None:
-                    found.add(message_id)
-            return found
-
-        return await self._thread.run(look)
+    async def known(self, terms: Mapping[str, int]) -> set[str]:
+        """Which of these messages, dispatched for these terms, are here already."""
+        return await self._thread.run(
+            lambda db: {i for i, epoch in terms.items() if messages.is_known(db, i, epoch)}
+        )
 
     async def states(self, ids: Sequence[str]) -> dict[str, State]:
         """The states of those of these messages that are here."""
