@@ -15,9 +15,9 @@ from controller.planner.boxes import Box, Slot
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import hour_of
 from controller.planner.choice import Moment, accounts_in
-from controller.planner.limits import Caps, Limit, Sender
+from controller.planner.limits import Limit, Sender
 from controller.planner.settings import Settings, settings_of, week_of
-from controller.planner.special import special_caps
+from controller.planner.special import caps_for
 from controller.planner.warm_up import allowance
 from controller.planner.why import Fact, Situation, Stop, verdict, why_mailbox
 from controller.store import Row, Store, Transaction, queries
@@ -53,7 +53,7 @@ async def _mailbox(tx: Transaction, address: str, provider: str | None = None) -
     box = _box(row)
     providers = [provider] if provider else await _providers(tx, box, now)
     client = {"id": row["client_id"], "per_day": row["per_day"]}
-    caps = Caps.of(settings.limits, await special_caps(tx, client, [box], settings))
+    caps = await caps_for(tx, client, [box], settings)
     accounts = accounts_in([box], providers, Moment(now, now))
     situation = Situation(
         box,

@@ -8,6 +8,7 @@ budgets.take(accounts)             uses one message of each
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from controller.planner.limits import Account, Caps, Limit
 
@@ -29,6 +30,10 @@ class Budgets:
     def cap(self, account: Account) -> int:
         """What the account admits in all."""
         return self._caps.cap(account)
+
+    def changes_at(self, account: Account) -> datetime | None:
+        """When that changes by itself; None: not that we know."""
+        return self._caps.changes_at(account)
 
     def used(self, account: Account) -> int:
         """What of it is used."""

@@ -27,10 +27,12 @@ from controller.planner.limits import (
 )
 from controller.planner.slots import Pace, next_slot
 
-# When a mailbox that a limit holds is looked at again, should the limit not end before: somebody
-# may have raised it, or an allowance may have been given back.
+# When a mailbox that a limit holds is looked at again, should the limit not end or change before:
+# somebody may have raised it, or an allowance may have been given back. One that a provider's limit
+# holds may get mail to another provider, too.
 _AGAIN = timedelta(minutes=5)
 _AGAIN_PROVIDER = timedelta(minutes=1)
+_SOON = timedelta(seconds=1)
 _Turn = tuple[datetime, float, str]
 
 
@@ -178,11 +180,17 @@ class _Choosing:
         """Notes what stops the mailbox; it goes on when that ends, and is looked at before."""
         ends = hour_of(at) + HOUR if account.is_hour else self._next(box, at, day, left=0)
         words = self._budgets.words(account)
-        before = self._slot(box)
-        since = before.held_since if before.held == words else self._moment.now
-        self._change(box, held=words, held_since=since, held_until=ends or day.end)
-        of_provider = account.limit in OF_PROVIDER
-        again = self._moment.until + (_AGAIN_PROVIDER if of_provider else _AGAIN)
+        before, now = self._slot(box), self._moment.now
+        since = before.held_since if before.held == words else now
+        look = now + (_AGAIN_PROVIDER if account.limit in OF_PROVIDER else _AGAIN)
+        over = ends or day.end
+        changes = self._budgets.changes_at(account)
+        if changes is not None:
+            # Not ahead of it: until then nobody knows what it will be.
+            look = min(look, max(changes, now + _SOON))
+            over = min(over, max(changes, now + _SOON))
+        self._change(box, held=words, held_since=since, held_until=over)
+        again = look + (self._moment.until - now)
         self._wait_until(box, again if ends is None else min(ends, again))
 
     def _wait_until(self, box: Box, due_at: datetime | None) -> None:
@@ -202,8 +210,13 @@ class _Choosing:
         heapq.heappush(self._heap, (at, share, box.address))
 
     def _first_slot(self, box: Box) -> datetime | None:
-        """A mailbox that never sent may begin; one whose slot is to be drawn counts on."""
+        """A mailbox that never sent may begin; one whose slot is to be drawn counts on; one that a
+        limit kept from its slot may use it as soon as there is room.
+        """
         slot = box.slot
+        if slot.held and slot.due_at is not None:
+            now = self._moment.now
+            return now if slot.slot_at is None else max(now, slot.slot_at + self._pace.min_gap)
         if slot.due_at is not None or slot.slot_at is None:
             return slot.due_at or self._moment.now
         today = box.week.day_of(self._moment.now)

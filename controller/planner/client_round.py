@@ -15,10 +15,10 @@ from controller.planner import ledger
 from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
 from controller.planner.choice import Assignment, Moment, accounts_in, choose
-from controller.planner.limits import Caps, Sender
+from controller.planner.limits import Sender
 from controller.planner.reasons import Reasons, explain
 from controller.planner.settings import Settings, week_of
-from controller.planner.special import special_caps
+from controller.planner.special import caps_for
 from controller.store import Row, Transaction, queries
 
 SQL = queries.load("planner")
@@ -45,7 +45,7 @@ async def plan_client(
     waiting: list[Waiting] = []
     if not client["retired"]:
         boxes, waiting = await _read(tx, client, moment, batch)
-    caps = Caps.of(settings.limits, await special_caps(tx, client, boxes.values(), settings))
+    caps = await caps_for(tx, client, boxes.values(), settings)
     accounts = accounts_in(boxes.values(), {m.provider for m in waiting}, moment)
     budgets = Budgets(caps, await ledger.used(tx, accounts))
     choice = choose(boxes.values(), Queues(waiting), budgets, moment, settings.pace, batch)

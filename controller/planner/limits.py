@@ -97,13 +97,20 @@ def accounts_toward(
 
 @dataclass(frozen=True)
 class Caps:
-    """How many messages each limit admits. `special`: of one subject, where it differs."""
+    """How many messages each limit admits. `special`: of one subject, where it differs; `changes`:
+    when that becomes another by itself."""
 
     usual: Mapping[Limit, int]
     special: Mapping[tuple[Limit, str], int] = field(default_factory=dict)
+    changes: Mapping[tuple[Limit, str], datetime] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, limits: Limits, special: Mapping[tuple[Limit, str], int] | None = None) -> Caps:
+    def of(
+        cls,
+        limits: Limits,
+        special: Mapping[tuple[Limit, str], int] | None = None,
+        changes: Mapping[tuple[Limit, str], datetime] | None = None,
+    ) -> Caps:
         """Those of an inventory."""
         return cls(
             {
@@ -121,6 +128,7 @@ class Caps:
                 else limits.client_per_day,
             },
             special or {},
+            changes or {},
         )
 
     def cap(self, account: Account) -> int:
@@ -130,3 +138,7 @@ class Caps:
             if own is not None:
                 return own
         return self.usual[account.limit]
+
+    def changes_at(self, account: Account) -> datetime | None:
+        """When that changes by itself while the account lasts; None: not that we know."""
+        return self.changes.get((account.limit, account.subject))

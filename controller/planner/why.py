@@ -150,9 +150,8 @@ def _limit(of: Situation, account: Account, alone: bool = True) -> Fact:
 
 
 def _ends(of: Situation, account: Account) -> datetime:
-    if account.is_hour:
-        return hour_of(of.now) + HOUR
-    return of.box.week.day_of(of.now).end
+    over = hour_of(of.now) + HOUR if account.is_hour else of.box.week.day_of(of.now).end
+    return min(over, of.budgets.changes_at(account) or over)
 
 
 def _window(of: Situation) -> Fact:

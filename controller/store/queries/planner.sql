@@ -224,8 +224,21 @@ WHERE id = ANY(%(ids)s) AND state = 'scheduled'
 UPDATE mailbox SET due_at = '-infinity' WHERE due_at <> '-infinity'
 
 -- receivers_limits --
--- How much receivers let these egresses and domains send them an hour, and whom they do not let.
-SELECT scope, provider, subject, floor(per_hour)::integer AS per_hour
-FROM rate_limit
-WHERE (scope = 'provider-egress' AND subject = ANY(%(egress_ids)s))
-   OR (scope = 'provider-domain' AND subject = ANY(%(domains)s))
+-- How much receivers let these egresses and domains send them an hour, and whom they do not let; and
+-- when that changes by itself: a stop ends (NULL: when somebody ends it), a slow rate doubles.
+SELECT r.scope, r.provider, r.subject, floor(r.per_hour)::integer AS per_hour,
+       CASE WHEN s.stops > 0 THEN s.until
+            ELSE d.since + make_interval(hours => greatest(
+                0, floor(extract(epoch FROM now() - d.since) / 3600)::integer) + 1)
+       END AS changes_at
+FROM rate_limit AS r
+LEFT JOIN slow_down AS d
+  ON d.scope = r.scope AND d.provider = r.provider AND d.subject = r.subject
+CROSS JOIN LATERAL (
+    SELECT count(*) AS stops, nullif(max(coalesce(until, 'infinity')), 'infinity') AS until
+    FROM suspension
+    WHERE scope = r.scope AND subject = r.provider || '/' || r.subject
+      AND (until IS NULL OR until > now())
+) AS s
+WHERE (r.scope = 'provider-egress' AND r.subject = ANY(%(egress_ids)s))
+   OR (r.scope = 'provider-domain' AND r.subject = ANY(%(domains)s))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -52,11 +53,12 @@ def pull(
     limits: Limits = WIDE,
     used: dict[Account, int] | None = None,
     special: dict[tuple[Limit, str], int] | None = None,
+    changes: dict[tuple[Limit, str], datetime] | None = None,
     pace: Pace = AT_ONCE,
     most: int = 500,
     moment: Moment = MOMENT,
 ) -> Choice:
-    budgets = Budgets(Caps.of(limits, special), used or {})
+    budgets = Budgets(Caps.of(limits, special, changes), used or {})
     return choose(boxes, Queues(messages), budgets, moment, pace, most)
 
 
@@ -128,6 +130,64 @@ def test_an_hour_that_begins_within_the_horizon_is_used() -> None:
 def test_what_was_attempted_before_goes_without_a_charge_and_in_spite_of_a_spent_cap() -> None:
     choice = pull([box("a")], mail(1, "a@d.test", charged=True), Limits(mailbox_per_day=0))
     assert [a.accounts() for a in choice.assignments] == [()]
+
+
+def held(minutes: int, slot: Slot) -> tuple[Moment, Box]:
+    """A mailbox that was held at noon, and the moment so long after."""
+    later = NOON + timedelta(minutes=minutes)
+    moment = Moment(later, later + timedelta(minutes=5))
+    assert slot.held
+    assert slot.due_at is not None
+    return moment, replace(box("a"), slot=slot)
+
+
+def is_looked_at(moment: Moment, box: Box) -> bool:
+    """Whether the planner reads it in this cycle: mailboxes whose slot lies before the horizon."""
+    return box.slot.due_at is not None and box.slot.due_at <= moment.until
+
+
+FULL = {Account(Limit.PROVIDER_EGRESS_HOUR, "google/e1", NOON): 2}
+TWO = WIDE.model_copy(update={"provider_egress_per_hour": 2})
+
+
+def test_what_one_providers_limit_holds_sends_to_another_within_a_minute_and_at_once() -> None:
+    slot = pull([box("a")], mail(9), TWO, used=FULL).slots["a@d.test"]
+    moment, again = held(1, slot)
+    assert is_looked_at(moment, again)
+    choice = pull([again], [*mail(9), *mail(1, to="yahoo")], TWO, used=FULL, moment=moment)
+    assert [(a.message.provider, a.at) for a in choice.assignments] == [("yahoo", moment.now)]
+
+
+def test_what_a_limit_holds_is_looked_at_when_the_limit_changes_and_goes_at_once() -> None:
+    pair = (Limit.PROVIDER_EGRESS_HOUR, "google/e1")
+    frees = NOON + timedelta(seconds=20)
+    slot = pull([box("a")], mail(9), special={pair: 0}, changes={pair: frees}).slots["a@d.test"]
+    assert slot.held_until == frees
+    before = Moment(NOON + timedelta(seconds=19), NOON + timedelta(seconds=19 + 300))
+    assert not is_looked_at(before, replace(box("a"), slot=slot))
+    moment = Moment(frees, frees + timedelta(minutes=5))
+    again = replace(box("a"), slot=slot)
+    assert is_looked_at(moment, again)
+    choice = pull([again], mail(9), special={pair: 4}, moment=moment)
+    assert [a.at for a in choice.assignments] == [frees] * 4
+
+
+def test_a_limit_that_should_have_changed_by_now_is_asked_again_and_again_not_for_ever() -> None:
+    pair = (Limit.PROVIDER_EGRESS_HOUR, "google/e1")
+    choice = pull([box("a")], mail(9), special={pair: 0}, changes={pair: NOON - HOUR})
+    assert choice.slots["a@d.test"].due_at == MOMENT.until + timedelta(seconds=1)
+
+
+def test_a_mailbox_that_was_held_keeps_its_gap() -> None:
+    pace = Pace(spread=False, min_gap=timedelta(minutes=30), jitter=0)
+    limits = WIDE.model_copy(update={"mailbox_per_day": 1})
+    first = pull([box("a")], mail(9), limits, pace=pace)
+    assert [a.at for a in first.assignments] == [NOON]
+    moment, again = held(5, first.slots["a@d.test"])
+    # Somebody raised its limit.
+    raised = pull([again], mail(9), pace=pace, moment=moment)
+    assert raised.assignments == ()
+    assert raised.slots["a@d.test"].due_at == NOON + timedelta(minutes=30)
 
 
 def test_a_mailbox_waits_for_its_window_and_its_slot() -> None:

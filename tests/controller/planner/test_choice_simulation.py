@@ -19,7 +19,7 @@ from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR
 from controller.planner.choice import Assignment, Moment, choose
-from controller.planner.limits import Account, Caps, Sender
+from controller.planner.limits import Account, Caps, Limit, Sender
 from controller.planner.slots import Pace
 from controller.planner.windows import Week
 from inventory.schema import Limits
@@ -129,6 +129,25 @@ class PlanningMachine(RuleBasedStateMachine):
         box = self.boxes[address]
         sender = box.sender._replace(egress_id=egress)
         self.boxes[address] = Box(sender, box.display_name, box.week, box.seed, box.slot)
+
+    @rule(
+        egress=st.sampled_from(["e0", "e1"]),
+        provider=st.sampled_from(["google", "yahoo"]),
+        minutes=st.sampled_from([0, 2, 40]),
+    )
+    def a_receiver_stops_us(self, egress: str, provider: str, minutes: int) -> None:
+        """What was charged already stays within what it admits afterwards."""
+        pair = (Limit.PROVIDER_EGRESS_HOUR, f"{provider}/{egress}")
+        used = max((n for a, n in self.ledger.items() if (a.limit, a.subject) == pair), default=0)
+        changes = dict(self.caps.changes) | {pair: self.now + timedelta(minutes=minutes)}
+        caps = dict(self.caps.special) | {pair: min(used, self.caps.usual[pair[0]])}
+        self.caps = Caps(self.caps.usual, caps, changes)
+        self.plan(20)
+
+    @rule()
+    def receivers_relent(self) -> None:
+        self.caps = Caps(self.caps.usual)
+        self.plan(20)
 
     @rule(number=st.integers(0, MAILBOXES - 1))
     def draw_anew(self, number: int) -> None:

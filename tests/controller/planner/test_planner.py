@@ -325,3 +325,32 @@ async def test_refunds_and_planners_at_once_keep_the_ledger_true(
     assert max(used(database, "mailbox").values()) <= 12
     assert max(used(database, "egress").values()) <= 30
     assert_ledger_is_the_messages(database)
+
+
+async def test_a_mailbox_is_looked_at_when_a_receiver_takes_mail_again(
+    store: Store, database: str, make_fleet: Fleet
+) -> None:
+    """The stop of a pair ends, and its slow rate doubles, at instants that are known."""
+    make_fleet("acme", mailboxes=2, egresses=2)
+    now = datetime.now(UTC)
+    with psycopg.connect(database) as connection:
+        connection.execute(
+            "INSERT INTO suspension (scope, subject, source, reason, until)"
+            " VALUES ('provider-egress', 'unknown/acme-e0', 'breaker', 'r', %s)",
+            (now + timedelta(seconds=30),),
+        )
+        # Since two and a half hours: it admits 4 an hour now, 8 in half an hour. All are used.
+        since = now - timedelta(minutes=150) + timedelta(seconds=40)
+        connection.execute(
+            "INSERT INTO slow_down (scope, provider, subject, per_hour, since, lowered_at, rule,"
+            " reason, evidence) VALUES ('provider-egress', 'unknown', 'acme-e1', 1, %s, %s, 'r',"
+            " 'r', '{}')",
+            (since, since),
+        )
+    await submit(store, "acme", 9)
+    await planner(store, now).run_cycle()
+    until = dict(rows(database, "SELECT egress_id, held_until FROM mailbox ORDER BY egress_id"))
+    hour_over = now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)
+    assert until["acme-e0"] == min(now + timedelta(seconds=30), hour_over)
+    assert until["acme-e1"] == min(since + timedelta(hours=3), hour_over)
+    assert states(database) == {"scheduled": 4, "accepted": 5}
