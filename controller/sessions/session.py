@@ -26,6 +26,8 @@ MAX_OUTSTANDING_OCTETS = 16 * 1024 * 1024
 MAX_DISPATCH_OCTETS = 1024 * 1024
 # What a node may hold in its spool for later before it gets no more.
 MAX_SPOOLED = 20_000
+# More are on the way only to a node that fails again and again; it runs the last, or is sent it.
+_SPECS_KEPT = 8
 
 
 @dataclass
@@ -127,6 +129,15 @@ class NodeSession:
         """The node has no room: waits 1 s, doubling up to 60 s."""
         self.pause_s = min(max(1.0, self.pause_s * 2), 60.0)
         self.paused_until_s = now_s + self.pause_s
+
+    def forget_specs_before(self, running_generation: int) -> None:
+        """Keeps what the node may run or may come to run.
+
+        Also of a spec that it could not apply: an apply that was killed may have swapped already,
+        and the node says so later.
+        """
+        kept = sorted(g for g in self.sent_specs if g >= running_generation)[-_SPECS_KEPT:]
+        self.sent_specs = {generation: self.sent_specs[generation] for generation in kept}
 
     def spec_sent(self, spec: spec_pb2.NodeSpec, now_s: float) -> None:
         """Remembers what is in a spec until the node says whether it runs it."""

@@ -79,8 +79,7 @@ async def record_spec_result(
 
     await store.run(work)
     session.running_generation = result.running_generation
-    for generation in [g for g in session.sent_specs if g <= result.generation]:
-        del session.sent_specs[generation]
+    session.forget_specs_before(result.running_generation)
     _log.info(
         "spec result", node=session.node_id, generation=result.generation, error=error or None
     )

@@ -64,6 +64,7 @@ class SimulatedAgent:
         self.refusals: list[tuple[str, str]] = []
         # Knobs.
         self.refuse_specs = False
+        self._offered: object = None
         self.hand_over = True
         self.answer_dispatch = True
         # Every receiver greylists: mail stays in the queue, tried once.
@@ -168,7 +169,13 @@ class SimulatedAgent:
         self.epoch, self.granted = grant.epoch, frozenset(grant.egress_ids)
         self.trusted_until_s = sent + (grant.ttl_ms - grant.margin_ms) / 1000
 
+    def end_late(self) -> None:
+        """The spec that was refused last runs after all."""
+        self.refuse_specs = False
+        self._apply(self._offered)
+
     def _apply(self, spec: object) -> None:
+        self._offered = spec
         if not self.refuse_specs:
             self.spec = spec
             self.running_generation = spec.generation  # type: ignore[attr-defined]

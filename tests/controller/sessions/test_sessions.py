@@ -338,6 +338,37 @@ async def test_a_spec_the_node_cannot_apply_leaves_the_running_one_and_says_why(
     assert entry["reason"] == "render: no"
 
 
+async def test_what_a_node_runs_is_known_although_its_apply_was_called_failed(
+    calm: Controller,
+) -> None:
+    """As after a kill of apply behind the swap: the agent asks again and learns what runs."""
+    store = calm.store
+    agent = agent_of(calm, "n1", await enrol(store, calm.ca, "n1"))
+    async with running(agent):
+
+        async def granted() -> bool:
+            return len(agent.granted) == 2 and agent.running_generation > 1
+
+        await until(granted)
+        agent.refuse_specs = True
+        await apply(store, calm.sealer, small_inventory(mail={"egress_concurrency": 7}))
+
+        async def said() -> bool:
+            return bool(await store.fetch_value(sql("SELECT spec_error FROM node WHERE id = 'n1'")))
+
+        await until(said)
+        agent.end_late()
+
+        async def runs() -> bool:
+            return not await store.fetch_value(sql("SELECT spec_error FROM node WHERE id = 'n1'"))
+
+        await until(runs)
+        known = await store.fetch_value(
+            sql("SELECT count(*) FROM running_mailbox WHERE node_id = 'n1'")
+        )
+        assert known == len(agent.mailboxes) > 0
+
+
 @pytest.mark.parametrize("acknowledged", [True, False])
 async def test_mail_on_a_lost_disk_is_uncertain_where_it_may_have_been_attempted_and_only_there(
     acknowledged: bool, database: str, store: Store, tmp_path: Path
