@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -115,7 +116,9 @@ def test_another_process_can_take_the_lab_up_where_it_stands(lab: Lab) -> None:
 def traces_of(name: str) -> list[str]:
     """Everything on this machine that bears the lab's name."""
     found = [str(p) for p in Path("/run/netns").glob(f"pf-{name}-*")]
-    found += [str(p) for p in Path("/sys/fs/cgroup").glob(f"**/pf-{name}-*")]
+    # os.walk passes over the groups that end while it looks; Path.glob stumbles over them.
+    for parent, groups, _ in os.walk("/sys/fs/cgroup"):
+        found += [f"{parent}/{group}" for group in groups if group.startswith(f"pf-{name}-")]
     found += [
         line for line in Path("/proc/mounts").read_text().splitlines() if f"/.lab/{name}/" in line
     ]
@@ -144,6 +147,7 @@ def test_the_command_line_shows_labs_also_while_one_comes_up(lab: Lab) -> None:
 
 
 def test_two_labs_stand_side_by_side_and_one_goes_without_the_other(lab: Lab) -> None:
+    Lab.remove("tlabtwo")
     with Lab.up(LabSettings(name="tlabtwo", nodes=1)) as second:
         assert second.controller_address != lab.controller_address
         assert second.nodes["n1"].address != lab.nodes["n1"].address
@@ -169,6 +173,7 @@ def lab_command(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]
 def test_a_lab_of_another_checkout_is_seen_left_alone_and_removable(
     lab: Lab, tmp_path: Path
 ) -> None:
+    Lab.remove("tlabother")
     other = another_checkout(tmp_path)
     assert f"another checkout's ({lab.directory})" in lab_command(other, "status").stdout
     refused = lab_command(other, "up", "--name", "tlab", "--nodes", "1")
@@ -191,6 +196,7 @@ Lab.up(LabSettings(name="tlabcrash", nodes=2), booted=crash)
 
 
 def test_down_removes_every_trace_of_a_lab_whose_maker_was_killed(lab: Lab) -> None:
+    Lab.remove("tlabcrash")
     maker = subprocess.run([sys.executable, "-c", CRASHER], capture_output=True, timeout=120)
     assert maker.returncode == -9
     assert traces_of("tlabcrash") != []
