@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from postfleet.v1 import node_pb2
 
 from controller.events.fold import KINDS, Outcome, Told, fold
+from controller.events.node_clock import to_our_clock
 from controller.message_life import Event, State
 from controller.planner.ledger import refund
 from controller.store import Store, Transaction, queries
@@ -36,6 +37,7 @@ async def record_events(
     """Commits the report; gives the events that were new, in order. Repeating changes nothing."""
     if not report.events:
         return []
+    to_our_clock(report, datetime.now(UTC))
     new, heard = await store.run(lambda tx: _record(tx, node_id, report, listener))
     throttle_metrics.count(heard, listener.table)
     return new

@@ -6,7 +6,7 @@ import asyncio
 
 from postfleet.v1 import node_pb2
 
-from node_agent.agent import metrics
+from node_agent.agent import clock, metrics
 from node_agent.agent.session.outgoing import Outgoing
 from node_agent.agent.spool.spool import Spool
 
@@ -42,13 +42,9 @@ class Outbox:
             sent = max(sent, acked)
             if sent < last and sent - acked < WINDOW:
                 events = await self._spool.events_after(sent)
-                await outgoing.say(
-                    node_pb2.NodeMessage(
-                        event_report=node_pb2.EventReport(
-                            spool_id=self._spool.spool_id, events=events
-                        )
-                    )
-                )
+                report = node_pb2.EventReport(spool_id=self._spool.spool_id, events=events)
+                report.written_at.FromMilliseconds(clock.wall_ms())
+                await outgoing.say(node_pb2.NodeMessage(event_report=report))
                 sent = events[-1].seq
                 continue
             await self._changed.wait()

@@ -520,18 +520,26 @@ class EventReport(_message.Message):
 
     SPOOL_ID_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
+    WRITTEN_AT_FIELD_NUMBER: _builtins.int
     spool_id: _builtins.str
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___MessageEvent]: ...
+    @_builtins.property
+    def written_at(self) -> _timestamp_pb2.Timestamp:
+        """The node's wall clock when it wrote the report. What counts of a time in it is how long before
+        or after this it lies: the node's clock may be wrong. Absent: the times are taken as they are.
+        """
+
     def __init__(
         self,
         *,
         spool_id: _builtins.str = ...,
         events: _abc.Iterable[Global___MessageEvent] | None = ...,
+        written_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["written_at", b"written_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "spool_id", b"spool_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["events", b"events", "spool_id", b"spool_id", "written_at", b"written_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -601,7 +609,9 @@ class MessageEvent(_message.Message):
     not return a message that was dispatched again since. 0: not said.
     """
     @_builtins.property
-    def at(self) -> _timestamp_pb2.Timestamp: ...
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """By the node's wall clock, as EventReport.written_at and not_before."""
+
     @_builtins.property
     def not_before(self) -> _timestamp_pb2.Timestamp:
         """RETURNED after attempts: when Postfix would have tried again at the earliest; whoever sends it

@@ -106,6 +106,15 @@ async def test_a_refused_rate_slows_the_pair_and_nothing_else(scene: Scene) -> N
     assert await scene.rows("SELECT * FROM suspension") == []
 
 
+async def test_a_node_whose_clock_is_behind_makes_no_words_old(scene: Scene) -> None:
+    event, behind = scene.event("m", RATE), timedelta(hours=5)
+    event.at.FromDatetime(datetime.now(UTC) - behind)
+    report = node_pb2.EventReport(spool_id="s", events=[event])
+    report.written_at.FromDatetime(datetime.now(UTC) - behind)
+    await record_events(scene.store, "n1", report, LISTENER)
+    assert await scene.limits() == {"provider-egress google/px1": 20}
+
+
 async def test_a_report_that_is_repeated_counts_once(scene: Scene) -> None:
     event = scene.event("m", RATE)
     await scene.report(event)
