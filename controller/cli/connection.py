@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from postfleet.v1 import (
+    feedback_pb2_grpc,
     fleet_pb2_grpc,
     shaping_pb2_grpc,
     submission_pb2_grpc,
@@ -46,6 +47,7 @@ class Connection:
             fleet_pb2_grpc.FleetServiceStub(channel),
             suppression_pb2_grpc.SuppressionServiceStub(channel),
             shaping_pb2_grpc.ShapingServiceStub(channel),
+            feedback_pb2_grpc.FeedbackServiceStub(channel),
         )
         self.submission = submission_pb2_grpc.SubmissionServiceStub(channel)
 

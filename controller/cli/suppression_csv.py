@@ -11,29 +11,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import suppression_pb2
 
+from controller.cli.mistake import Mistake
 from controller.suppression.entry import BadEntry, Entry, entry
 
 COLUMNS = ("recipient", "client", "reason", "evidence", "since")
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """What is wrong with a line; `column` is empty where the whole line is meant."""
-
-    line: int
-    column: str
-    words: str
-
-    def __str__(self) -> str:
-        where = f"line {self.line}" + (f", column {self.column}" if self.column else "")
-        return f"{where}: {self.words}"
 
 
 def read(lines: Iterable[str], client: str, reason: str) -> Iterator[tuple[int, Entry] | Mistake]:

@@ -16,8 +16,9 @@ from controller.cli.command import Session
 from controller.cli.connection import Connection, connected
 from controller.cli.exits import Exit
 from controller.cli.failure import Failure
+from controller.cli.mistake import Mistake, tell
 from controller.cli.output import as_data, moment, notes, number, print_json, print_table
-from controller.cli.suppression_csv import Mistake, as_message, read, write
+from controller.cli.suppression_csv import as_message, read, write
 from controller.suppression.entry import Entry
 
 _ROWS_PER_REQUEST = 5000
@@ -39,10 +40,7 @@ def import_rows(
 ) -> None:
     """Reads the whole list, then adds it part by part. Raises Failure."""
     rows, mistakes = _read_file(file, client, reason)
-    for mistake in mistakes[:_MOST_SHOWN]:
-        notes().print(f"{file}: {mistake}")
-    if len(mistakes) > _MOST_SHOWN:
-        notes().print(f"{file}: … and {len(mistakes) - _MOST_SHOWN:,} more lines")
+    tell(file, mistakes)
     if mistakes and not skip_bad:
         raise Failure(
             Exit.REFUSED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postfleet.v1 import (
+    feedback_pb2_grpc,
     fleet_pb2_grpc,
     node_pb2_grpc,
     shaping_pb2_grpc,
@@ -13,6 +14,7 @@ from postfleet.v1 import (
 )
 
 from controller.desired.current import CurrentFleet
+from controller.feedback.service import FeedbackService
 from controller.fleet.service import FleetService
 from controller.intake.service import SubmissionService
 from controller.keys.authority import FleetCa
@@ -43,6 +45,7 @@ def services(
     submission = SubmissionService(store)
     suppression = SuppressionService(store)
     shaping = ShapingService(store)
+    feedback = FeedbackService(store)
     return [
         (
             "postfleet.v1.NodeService",
@@ -67,5 +70,11 @@ def services(
         (
             "postfleet.v1.ShapingService",
             lambda server: shaping_pb2_grpc.add_ShapingServiceServicer_to_server(shaping, server),
+        ),
+        (
+            "postfleet.v1.FeedbackService",
+            lambda server: feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(
+                feedback, server
+            ),
         ),
     ]

@@ -147,6 +147,17 @@ CREATE TABLE public.event (
 
 COMMENT ON COLUMN public.event.scope IS 'what a receiver''s refusal is about (recipient, content, reputation, policy, capacity, network, unknown); empty: no receiver spoke';
 
+CREATE TABLE public.feedback (
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    kind text NOT NULL,
+    client_id text NOT NULL,
+    at timestamp with time zone NOT NULL,
+    evidence text DEFAULT ''::text NOT NULL,
+    told_by text NOT NULL,
+    told_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT feedback_kind_check CHECK ((kind = ANY (ARRAY['reply'::text, 'bounce'::text, 'unsubscribe'::text, 'complaint'::text])))
+);
+
 CREATE TABLE public.given_back (
     node_id text NOT NULL,
     egress_id text NOT NULL,
@@ -471,6 +482,9 @@ ALTER TABLE ONLY public.egress
 ALTER TABLE ONLY public.event
     ADD CONSTRAINT event_pkey PRIMARY KEY (spool_id, seq);
 
+ALTER TABLE ONLY public.feedback
+    ADD CONSTRAINT feedback_pkey PRIMARY KEY (message_id, kind);
+
 ALTER TABLE ONLY public.given_back
     ADD CONSTRAINT given_back_pkey PRIMARY KEY (node_id, egress_id);
 
@@ -562,6 +576,8 @@ CREATE INDEX mailbox_by_egress ON public.mailbox USING btree (egress_id);
 
 CREATE INDEX mailbox_due ON public.mailbox USING btree (client_id, due_at, address);
 
+CREATE INDEX message_by_recipient ON public.message USING btree (lower(recipient));
+
 CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);
 
 CREATE INDEX message_of_unknown_provider ON public.message USING btree (lower(regexp_replace(recipient, '^.*@'::text, ''::text))) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
@@ -630,6 +646,12 @@ ALTER TABLE ONLY public.domain
 
 ALTER TABLE ONLY public.egress
     ADD CONSTRAINT egress_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client(id);
+
+ALTER TABLE ONLY public.feedback
+    ADD CONSTRAINT feedback_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client(id);
+
+ALTER TABLE ONLY public.feedback
+    ADD CONSTRAINT feedback_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.message(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.given_back
     ADD CONSTRAINT given_back_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id) ON DELETE CASCADE;

@@ -156,9 +156,15 @@ ORDER BY m.id DESC
 LIMIT %(limit)s
 
 -- message_events --
--- What nodes reported about a message, in order.
+-- What nodes reported about a message, and what came back for it, in order.
 SELECT at, kind, node_id, queue_id, dsn, relay, reason, gateway_stage, log_line
-FROM event WHERE message_id = %(id)s ORDER BY at, spool_id, seq
+FROM (SELECT at, kind, node_id, queue_id, dsn, relay, reason, gateway_stage, log_line, spool_id, seq
+      FROM event WHERE message_id = %(id)s
+      UNION ALL
+      SELECT at, kind, '', '', '', '', 'told by ' || told_by || left(': ', 2 * length(evidence))
+             || evidence, '', '', '', 0
+      FROM feedback WHERE message_id = %(id)s) AS h
+ORDER BY at, spool_id, seq
 
 -- audit --
 -- A page of the audit log, the newest first; no subjects: about anything.
