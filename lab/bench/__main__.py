@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -44,6 +45,8 @@ def main() -> int:
     def say(what: str) -> None:
         print(f"[{time.monotonic() - began:6.1f} s] {what}", file=sys.stderr, flush=True)
 
+    # What a measurement has started it ends also when it is asked to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         results = measure(options.only or list(GROUPS), options.rounds, options.seconds, say)
     except LabError as error:

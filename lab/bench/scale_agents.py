@@ -25,6 +25,7 @@ from postfleet.v1 import node_pb2, node_pb2_grpc
 
 from controller.keys.authority import SERVER_NAME, FleetCa, open_fleet_ca
 from controller.keys.identity import Kind
+from lab.bench.scale_trust import Trust
 
 # The types of grpc's asyncio calls say less than what is used of them here.
 _Call: TypeAlias = Any
@@ -36,11 +37,12 @@ _READY_S = 300
 
 @dataclass
 class Seen:
-    """`grants`: seconds from each heartbeat to its grant; `missed`: leases that ran out before the
-    next grant came; `broken`: streams that ended by themselves; `acknowledged`: outcomes."""
+    """`latencies_s`: from each heartbeat to its grant; one that still waits counts with its age
+    when that is more than a second. `lapses`: leases that ended before the next grant was there;
+    `broken`: streams that ended by themselves; `acknowledged`: outcomes."""
 
-    grants: list[float] = field(default_factory=list)
-    missed: int = 0
+    latencies_s: list[float] = field(default_factory=list)
+    lapses: int = 0
     broken: int = 0
     acknowledged: int = 0
 
@@ -52,8 +54,7 @@ class Agent:
         self._node_id = node_id
         self._left = iter(message_ids)
         self._seen = seen
-        self._sent_s: dict[int, float] = {}
-        self._trusted_until_s = 0.0
+        self.trust = Trust()
         self._seq = self._event_seq = self._acked = 0
         self.granted = asyncio.Event()
         # From when on it reports.
@@ -93,6 +94,7 @@ class Agent:
         reported = 0
         while True:
             now_s = time.monotonic()
+            self.trust.look(now_s)
             if now_s >= next_beat_s:
                 next_beat_s += every_s
                 await self._beat(call)
@@ -104,7 +106,7 @@ class Agent:
 
     async def _beat(self, call: _Call) -> None:
         self._seq += 1
-        self._sent_s[self._seq] = time.monotonic()
+        self.trust.asked(self._seq, time.monotonic())
         await call.write(node_pb2.NodeMessage(heartbeat=node_pb2.Heartbeat(seq=self._seq)))
 
     async def _report(self, call: _Call, count: int) -> None:
@@ -135,14 +137,8 @@ class Agent:
             await call.write(node_pb2.NodeMessage(spec_result=result))
 
     def _granted(self, grant: node_pb2.LeaseGrant) -> None:
-        sent_s, now_s = self._sent_s.get(grant.heartbeat_seq), time.monotonic()
-        if sent_s is None:
-            return
-        self._seen.grants.append(now_s - sent_s)
-        if self._trusted_until_s and now_s > self._trusted_until_s:
-            self._seen.missed += 1
-        self._trusted_until_s = sent_s + (grant.ttl_ms - grant.margin_ms) / 1000
-        self._sent_s = {seq: at for seq, at in self._sent_s.items() if seq >= grant.heartbeat_seq}
+        good_for_s = (grant.ttl_ms - grant.margin_ms) / 1000
+        self.trust.granted(grant.heartbeat_seq, good_for_s, time.monotonic())
         self.granted.set()
 
 
@@ -179,11 +175,17 @@ async def main(target: str, state: Path, dsn: str, seconds: float, rate: float) 
         for agent in agents.values():
             await agent.granted.wait()
     # The handshakes are not what is measured.
-    seen.grants.clear()
     for agent in agents.values():
+        agent.trust.forget_latencies()
         agent.began_s = time.monotonic()
     print("ready", flush=True)
     await asyncio.sleep(seconds)
+    now_s = time.monotonic()
+    for agent in agents.values():
+        agent.trust.look(now_s)
+        seen.lapses += agent.trust.lapses
+        seen.latencies_s += agent.trust.latencies_s
+        seen.latencies_s += [age_s for age_s in agent.trust.waiting_s(now_s) if age_s > 1]
     print(json.dumps(asdict(seen)), flush=True)
     for task in tasks:
         task.cancel()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -59,3 +62,30 @@ def test_copys_binary_format_has_a_header_the_rows_and_an_end():
     assert _binary([(b"ab",)]) == (
         b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\0\1" + b"\0\0\0\2ab" + b"\xff\xff"
     )
+
+
+def test_a_measurement_of_scale_that_is_ended_leaves_nothing_behind(tmp_path: Path):
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "lab.bench", "--only", "scale", "--seconds", "60"],
+        cwd=CHECKOUT,
+        env=environment,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline_s = time.monotonic() + 60
+    while not processes_of(tmp_path, "scale_agents"):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.1)
+    running.terminate()
+    assert running.wait(timeout=60) == 143
+    assert list(tmp_path.iterdir()) == []
+    assert processes_of(tmp_path, "") == []
+
+
+def processes_of(directory: Path, word: str) -> list[str]:
+    """Command lines that name something in the directory, and the word."""
+    lines = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            lines.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+    return [line for line in lines if str(directory) in line and word in line]
