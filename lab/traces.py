@@ -99,12 +99,17 @@ class Traces:
     def undo_all(self) -> list[str]:
         """Take everything away, latest first; return what resisted, one sentence each.
 
-        The journal is deleted only when nothing resisted, so `down` can be repeated.
+        The journal is deleted only when nothing resisted, so `down` can be repeated. Neither is the
+        lab's directory while anything resists: a mount that stands in it leads out of it, and what
+        it leads to is not the lab's to delete.
         """
-        failures = []
+        failures: list[str] = []
         traces = self.all()
         _stop_all([t for t in traces if t.kind == "process"])
         for trace in reversed(traces):
+            if trace.kind == "directory" and failures:
+                failures.append(f"directory {trace.what}: left as it is, for the rest still stands")
+                continue
             try:
                 UNDO[trace.kind](trace)
             except (OSError, subprocess.CalledProcessError, KeyError) as error:

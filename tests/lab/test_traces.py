@@ -100,3 +100,38 @@ def test_what_resists_is_named_and_kept_for_the_next_try(tmp_path: Path) -> None
     traces.note("unheard-of", "x")
     assert traces.undo_all() == ["unheard-of x: 'unheard-of'"]
     assert traces.all() == [Trace("unheard-of", "x")]
+
+
+def test_the_directory_stays_while_anything_resists(tmp_path: Path) -> None:
+    directory, traces = tmp_path / "lab", Traces(tmp_path / "journal")
+    traces.begin(directory)
+    directory.mkdir()
+    traces.note("unheard-of", "x")
+    _, left = traces.undo_all()
+    assert left == f"directory {directory}: left as it is, for the rest still stands"
+    assert directory.exists()
+    assert traces.directory() == directory
+
+
+@pytest.mark.root
+def test_nothing_is_deleted_through_a_mount_that_resists(tmp_path: Path) -> None:
+    directory, traces = tmp_path / "lab", Traces(tmp_path / "journal")
+    outside, mounted = tmp_path / "outside", directory / "mounted"
+    outside.mkdir()
+    (outside / "precious").touch()
+    traces.begin(directory)
+    mounted.mkdir(parents=True)
+    traces.note("mount", str(mounted))
+    subprocess.run(["mount", "--bind", outside, mounted], check=True)
+    busy = subprocess.Popen(["sleep", "600"], cwd=mounted)
+    try:
+        resisting, _ = traces.undo_all()
+        assert resisting.startswith(f"mount {mounted}: ")
+        assert (outside / "precious").exists()
+    finally:
+        busy.kill()
+        busy.wait()
+        again = traces.undo_all()
+    assert again == []
+    assert not directory.exists()
+    assert (outside / "precious").exists()
