@@ -10,8 +10,6 @@ Exit codes: 0 everything holds; 1 something does not; 2 wrong options, or the fl
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,13 +23,10 @@ from lab.chaos.ground import Ground
 from lab.chaos.options import Options, parse
 from lab.chaos.play import Player
 from lab.chaos.report import print_score, print_table, write_json
-from lab.demo.keep_logs import keep_logs
 from lab.demo.phases import Phases
-from lab.errors import LabError
-from lab.lab import Lab
-from lab.settings import state_directory
+from lab.demo.program import DIFFERS, HOLDS, run_on_lab
 
-_HOLDS, _DIFFERS, _FAILED, _NOT_ALL_PLAYED, _INTERRUPTED = 0, 1, 2, 3, 130
+_NOT_ALL_PLAYED = 3  # and what was played holds
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -41,35 +36,19 @@ def main(argv: list[str] | None = None) -> int:
     if options.list:
         for scenario in SCENARIOS:
             console.print(f"[bold]{scenario.name}[/]\n    {escape(scenario.does)}", soft_wrap=True)
-        return _HOLDS
-    if os.geteuid() != 0:
-        console.print("./run chaos: namespaces and mounts need root; run it as root")
-        return _FAILED
-    signal.signal(signal.SIGTERM, _interrupt)
-    phases = Phases(console)
-    code = _FAILED
-    try:
-        code = _run(options, phases)
-    except (LabError, OSError) as error:
-        console.print(f"[red]./run chaos:[/] {escape(str(error))}", soft_wrap=True)
-    except KeyboardInterrupt:
-        code = _INTERRUPTED
-        console.print("[yellow]interrupted[/]")
-    finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # taking down must end
-    console.print(f"{phases.total_s:.0f} s in all")
-    return code
+        return HOLDS
+    return run_on_lab(
+        "chaos", console, options.name, options.keep, lambda phases: _run(options, phases)
+    )
 
 
 def _run(options: Options, phases: Phases) -> int:
-    Lab.refuse_if_up(options.name)
-    code = _FAILED
     scores: list[Score] = []
     ground: Ground | None = None
     try:
         ground = Ground.up(options, phases)
         _play(ground, options, phases, scores)
-        code = verdict(scores)
+        return verdict(scores)
     finally:
         if ground is not None:
             ground.close()
@@ -77,12 +56,6 @@ def _run(options: Options, phases: Phases) -> int:
             print_table(scores, phases.console)
         if options.json:
             write_json(scores, options.json)
-        if code != _HOLDS and (state_directory(options.name) / "lab.json").exists():
-            keep_logs(Lab.attach(options.name), phases.console, "chaos")
-        if not options.keep:
-            with phases.phase("Take everything down"):
-                Lab.remove(options.name)
-    return code
 
 
 def _play(ground: Ground, options: Options, phases: Phases, scores: list[Score]) -> None:
@@ -113,12 +86,8 @@ def _play_one(player: Player, scenario: Scenario, phases: Phases) -> Score:
 def verdict(scores: Sequence[Score]) -> int:
     """The exit code. What was only late and was played again counts by its second play."""
     if any(score.wrong or (score.late and not score.played_again) for score in scores):
-        return _DIFFERS
-    return _NOT_ALL_PLAYED if any(score.impossible for score in scores) else _HOLDS
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+        return DIFFERS
+    return _NOT_ALL_PLAYED if any(score.impossible for score in scores) else HOLDS
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from lab.lab import Lab
 from lab.settings import CHECKOUT
 
 
-def keep_logs(lab: Lab, console: Console, of: str = "demo") -> None:
+def keep_logs(lab: Lab, console: Console, of: str) -> None:
     """Copies what helps to understand a failure out of the lab's folder, to .state/OF/NAME."""
     place = CHECKOUT / ".state" / of / lab.name
     shutil.rmtree(place, ignore_errors=True)
