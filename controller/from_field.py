@@ -19,11 +19,12 @@ def from_line(display_name: str, address: str) -> bytes:
     if display_name.isascii():
         quoted = display_name.replace("\\", "\\\\").replace('"', '\\"')
         return f'From: "{quoted}" <{address}>\r\n'.encode()
-    phrase = "\r\n ".join(_encoded_words(display_name))
+    phrase = "\r\n ".join(encoded_words(display_name))
     return f"From: {phrase}\r\n <{address}>\r\n".encode()
 
 
-def _encoded_words(text: str) -> list[str]:
+def encoded_words(text: str) -> list[str]:
+    """RFC 2047 encoded words of at most 75 characters each, to be joined by folded line ends."""
     words, octets = [], b""
     for character in text:
         more = character.encode("utf-8")

@@ -51,7 +51,7 @@ def load(file: FilePath) -> Loaded:
 def parse(text: str, file: str) -> Loaded:
     """Checks a text; `file` only names it in errors. Raises InventoryError."""
     reading = read(text)
-    problems = [_problem(file, line, finding) for line, finding in reading.problems]
+    problems = [problem_at(file, line, finding) for line, finding in reading.problems]
     if reading.data is None and problems:
         raise InventoryError(problems)
     inventory, parts, found = _check(reading.data)
@@ -78,10 +78,11 @@ def located(text: str, file: str, found: Sequence[Finding]) -> list[Problem]:
     if not found:
         return []
     lines: dict[Path, int] = lines_of(text, [finding.path for finding in found])
-    return [_problem(file, lines[finding.path], finding) for finding in found]
+    return [problem_at(file, lines[finding.path], finding) for finding in found]
 
 
-def _problem(file: str, line: int, finding: Finding) -> Problem:
+def problem_at(file: str, line: int, finding: Finding) -> Problem:
+    """A finding with its place."""
     # A password that stands in the file by mistake is still a password.
     secret = finding.path[-1:] == ("password",)
     value = "" if finding.value is None or secret else _shown(finding.value)

@@ -36,28 +36,30 @@ _TYPES = {
 _RANGES = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 
-def findings(error: ValidationError) -> list[Finding]:
-    """One finding for each error, in the order of the schema."""
-    return [_finding(detail) for detail in error.errors(include_url=False)]
+def findings(error: ValidationError, root: type[BaseModel] = Inventory) -> list[Finding]:
+    """One finding for each error, in the order of the schema `root`."""
+    return [_finding(detail, root) for detail in error.errors(include_url=False)]
 
 
-def _finding(detail: Any) -> Finding:
+def _finding(detail: Any, root: type[BaseModel]) -> Finding:
     path = _without_tags(detail["loc"])
     kind, value = detail["type"], detail["input"]
     if kind == "missing":
-        wanted = allowed(path)
+        wanted = allowed(path, root)
         return Finding(path, None, f"is required: {wanted}" if wanted else "is required")
     if kind == "extra_forbidden":
-        return Finding(path, None, _unknown_field(path))
+        return Finding(path, None, _unknown_field(path, root))
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         given = value.get("kind") if isinstance(value, dict) else None
         hint = did_you_mean(given, ("socks5", "address"))
         return Finding((*path, "kind"), given, f"must be socks5 or address{hint}")
     if kind == "literal_error":
-        choices = [str(choice) for choice in _choices(field_at(path))]
+        choices = [str(choice) for choice in _choices(field_at(path, root))]
         hint = did_you_mean(value, choices)
         return Finding(path, value, f"must be {_one_of(choices)}{hint}")
-    words = allowed(path) if kind in _TEXT_ERRORS | _RANGES or kind.startswith("ip_v4") else ""
+    words = (
+        allowed(path, root) if kind in _TEXT_ERRORS | _RANGES or kind.startswith("ip_v4") else ""
+    )
     words = words or _TYPES.get(kind, "")
     if kind == "string_type" and isinstance(value, (int, float)):
         words += "; write it in quotes"
@@ -81,15 +83,16 @@ def _without_tags(location: tuple[str | int, ...]) -> Path:
     )
 
 
-def _unknown_field(path: Path) -> str:
-    fields = sorted({name for model in _models_at(path[:-1]) for name in model.model_fields})
+def _unknown_field(path: Path, root: type[BaseModel]) -> str:
+    models = _models_at(path[:-1], root)
+    fields = sorted({name for model in models for name in model.model_fields})
     hint = did_you_mean(path[-1], fields)
     return f"unknown field{hint or '; allowed here: ' + ', '.join(fields)}"
 
 
-def allowed(path: Path) -> str:
+def allowed(path: Path, root: type[BaseModel] = Inventory) -> str:
     """What may stand at the path, in words; empty where the schema does not say."""
-    info = field_at(path)
+    info = field_at(path, root)
     return describe(info) if info else ""
 
 
@@ -111,12 +114,12 @@ def describe(info: FieldInfo) -> str:
     return f"{kind} of at least {low:,}" if low is not None else kind
 
 
-def field_at(path: Path) -> FieldInfo | None:
+def field_at(path: Path, root: type[BaseModel] = Inventory) -> FieldInfo | None:
     """The field that the path names, or of whose list it names an item."""
     names = [step for step in path if isinstance(step, str)]
     if not names:
         return None
-    for model in _models_at(tuple(names[:-1])):
+    for model in _models_at(tuple(names[:-1]), root):
         if names[-1] in model.model_fields:
             return model.model_fields[names[-1]]
     return None
@@ -129,8 +132,8 @@ def models_in(annotation: Any) -> Iterator[type[BaseModel]]:
             yield arm
 
 
-def _models_at(path: Path) -> list[type[BaseModel]]:
-    models: list[type[BaseModel]] = [Inventory]
+def _models_at(path: Path, root: type[BaseModel]) -> list[type[BaseModel]]:
+    models: list[type[BaseModel]] = [root]
     for step in path:
         if isinstance(step, int):
             continue

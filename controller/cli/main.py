@@ -13,6 +13,7 @@ import typer
 from controller.cli.command import DEFAULT_CONTROLLER, Session, add
 from controller.cli.groups import (
     audit,
+    campaign,
     client,
     controller,
     cost,
@@ -48,6 +49,7 @@ for _name, _group in (
     ("domain", domain),
     ("client", client),
     ("message", message),
+    ("campaign", campaign),
     ("why", why),
     ("suppression", suppression),
     ("feedback", feedback),
