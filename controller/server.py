@@ -40,6 +40,7 @@ from controller.serving.rpc import RpcServer
 from controller.serving.services import services
 from controller.serving.settings import RunSettings
 from controller.sessions.errors import ControllerStops
+from controller.sessions.heartbeats import Heartbeats
 from controller.sessions.pusher import Pusher
 from controller.sessions.registry import Registry
 from controller.shaping.book import open_book
@@ -53,6 +54,8 @@ from controller.throttle.recovery import Recovery
 _log = structlog.get_logger(__name__)
 _GRACE_S = 3.0
 _CONNECTIONS = 16
+# Of its own for leases: a busy pool must not keep a node from renewing.
+_LEASE_CONNECTIONS = 2
 
 
 @dataclass
@@ -101,19 +104,34 @@ async def serving(
     applied = await asyncio.to_thread(migrate, dsn)
     if applied:
         _log.info("database migrated", applied=applied)
-    async with Store.open(dsn, _CONNECTIONS) as store:
+    async with (
+        Store.open(dsn, _CONNECTIONS) as store,
+        Store.open(dsn, _LEASE_CONNECTIONS) as lease_store,
+    ):
         await check_fleet_keys(store, ca, sealer, settings.state_dir)
         current, registry = CurrentFleet(), Registry()
         await current.refresh(store)
         pusher = Pusher(store, sealer, registry)
+        heartbeats = Heartbeats(lease_store, current)
         rpc = RpcServer(
             store,
             ca,
             settings.listen,
             settings.names,
-            services(store, ca, sealer, current, registry, pusher, listener, settings.join_grace_s),
+            services(
+                store,
+                ca,
+                sealer,
+                current,
+                registry,
+                pusher,
+                listener,
+                heartbeats,
+                settings.join_grace_s,
+            ),
         )
         async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(heartbeats.close)
             port = await rpc.start()
             stack.push_async_callback(_stop_serving, rpc, registry)
             await _open_side_doors(stack, settings, store)

@@ -1,11 +1,12 @@
-"""Renews a node's lease and says what it may use: one transaction for each heartbeat.
+"""Renews leases and says what each node may use: in one transaction, whoever asks at that moment.
 
-The renewal is committed before the caller can send the grant, so whoever watches sees every grant
+The renewals are committed before a caller can send a grant, so whoever watches sees every grant
 that a node may trust. What was assigned since comes into the term here.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -35,24 +36,42 @@ class Grant:
     at: datetime
 
 
-async def renew(tx: Transaction, holder: Holder, timing: LeaseTiming) -> Grant | None:
-    """Raises `renewals` and gives the grant.
+async def renew(
+    tx: Transaction, holders: Sequence[Holder], timing: LeaseTiming
+) -> Mapping[str, Grant]:
+    """Raises `renewals` and gives the grants, by session.
 
-    None: nothing was renewed. The certificate is no longer in force, a newer session speaks for the
-    node, or the term belongs to another machine and is not over yet.
+    A session that is left out had nothing renewed: its certificate is no longer in force, a newer
+    session speaks for the node, or the term belongs to another machine and is not over yet.
     """
-    row = await tx.fetch_optional(
+    may = await tx.fetch_all(
+        _SQL["may_renew"],
+        node_ids=[holder.node_id for holder in holders],
+        session_ids=[holder.session_id for holder in holders],
+        certificates=[holder.certificate_sha256 for holder in holders],
+        boot_ids=[holder.boot_id for holder in holders],
+    )
+    if not may:
+        return {}
+    renewed = await tx.fetch_all(
         _SQL["renew"],
-        node_id=holder.node_id,
-        session_id=holder.session_id,
-        certificate_sha256=holder.certificate_sha256,
-        boot_id=holder.boot_id,
+        node_ids=[row["node_id"] for row in may],
+        certificates=[row["certificate_sha256"] for row in may],
+        boot_ids=[row["boot_id"] for row in may],
         ttl_ms=timing.ttl_ms,
         margin_ms=timing.margin_ms,
     )
-    if row is None:
-        return None
-    return await _granted(tx, holder, row["epoch"], row["at"])
+    rows = await tx.fetch_all(
+        _SQL["grant"],
+        node_ids=[row["node_id"] for row in renewed],
+        epochs=[row["epoch"] for row in renewed],
+    )
+    held = {row["node_id"]: tuple(row["egress_ids"]) for row in rows}
+    sessions = {row["node_id"]: row["session_id"] for row in may}
+    return {
+        sessions[row["node_id"]]: Grant(row["epoch"], held.get(row["node_id"], ()), row["at"])
+        for row in renewed
+    }
 
 
 async def widen(tx: Transaction, holder: Holder, at: datetime) -> Grant | None:
@@ -65,9 +84,7 @@ async def widen(tx: Transaction, holder: Holder, at: datetime) -> Grant | None:
     row = await tx.fetch_optional(
         _SQL["term"], node_id=holder.node_id, session_id=holder.session_id
     )
-    return None if row is None else await _granted(tx, holder, row["epoch"], at)
-
-
-async def _granted(tx: Transaction, holder: Holder, epoch: int, at: datetime) -> Grant:
-    rows = await tx.fetch_all(_SQL["grant"], node_id=holder.node_id, epoch=epoch)
-    return Grant(epoch, tuple(row["egress_id"] for row in rows), at)
+    if row is None:
+        return None
+    rows = await tx.fetch_all(_SQL["grant"], node_ids=[holder.node_id], epochs=[row["epoch"]])
+    return Grant(row["epoch"], tuple(rows[0]["egress_ids"]) if rows else (), at)

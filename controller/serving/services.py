@@ -21,6 +21,7 @@ from controller.keys.authority import FleetCa
 from controller.keys.sealing import Sealer
 from controller.pairs.service import ShapingService
 from controller.serving.rpc import Register
+from controller.sessions.heartbeats import Heartbeats
 from controller.sessions.pusher import Pusher
 from controller.sessions.registry import Registry
 from controller.sessions.service import NodeService
@@ -37,10 +38,11 @@ def services(
     registry: Registry,
     pusher: Pusher,
     listener: Listener,
+    heartbeats: Heartbeats,
     join_grace_s: float,
 ) -> Sequence[tuple[str, Register]]:
     """Full names of the services and what registers each with a server."""
-    node = NodeService(store, current, registry, pusher, listener)
+    node = NodeService(store, current, registry, pusher, listener, heartbeats)
     fleet = FleetService(store, ca, sealer, join_grace_s)
     submission = SubmissionService(store)
     suppression = SuppressionService(store)

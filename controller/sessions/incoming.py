@@ -1,16 +1,16 @@
-"""Takes one message of a node to where it belongs. Messages of a session are taken in order."""
+"""Takes what a node said to where it belongs, in its order; heartbeats are not among it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from postfleet.v1 import node_pb2
 
-from controller.desired.current import CurrentFleet
 from controller.events.reports import record_events
 from controller.sessions import metrics
 from controller.sessions.discards import record_discards
 from controller.sessions.dispatch_answers import record_dispatch_result
 from controller.sessions.errors import SessionBroken
-from controller.sessions.heartbeats import answer_heartbeat
 from controller.sessions.probe_reports import record_probe
 from controller.sessions.releases import record_release
 from controller.sessions.session import NodeSession
@@ -21,16 +21,19 @@ from controller.throttle.heard import Listener
 
 async def take(
     store: Store,
-    current: CurrentFleet,
     listener: Listener,
     session: NodeSession,
-    message: node_pb2.NodeMessage,
+    messages: Sequence[node_pb2.NodeMessage],
 ) -> None:
-    """Acts on the message; answers go to the session's outbox. Raises SessionBroken, StoreError."""
+    """Acts on what Inbox.rest gave; answers go to the outbox. Raises SessionBroken, StoreError."""
+    for message in messages:
+        await _take(store, listener, session, message)
+
+
+async def _take(
+    store: Store, listener: Listener, session: NodeSession, message: node_pb2.NodeMessage
+) -> None:
     match message.WhichOneof("body"):
-        case "heartbeat":
-            granted = await answer_heartbeat(store, session, message.heartbeat, current.timing)
-            metrics.HEARTBEATS.labels("granted" if granted else "not-granted").inc()
         case "event_report":
             await _take_events(store, session, message.event_report, listener)
         case "dispatch_result":

@@ -1,5 +1,7 @@
 """NodeService: the stream of each node. Reads, takes and writes until one side ends it.
 
+Heartbeats are answered as they come; what else a node says is taken in order beside that.
+
 A session ends when the node closes it, says nothing for as long as a lease lasts, is superseded or
 refused, or the database cannot be reached (UNAVAILABLE: dial again). Whatever was not acknowledged
 then is repeated by either side in the next session.
@@ -28,6 +30,8 @@ from controller.sessions.errors import (
     SessionRefused,
     SessionSuperseded,
 )
+from controller.sessions.heartbeats import Heartbeats
+from controller.sessions.inbox import Inbox
 from controller.sessions.incoming import take
 from controller.sessions.pusher import Pusher
 from controller.sessions.registry import Registry
@@ -54,12 +58,14 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
         registry: Registry,
         pusher: Pusher,
         listener: Listener,
+        heartbeats: Heartbeats,
     ) -> None:
         self._store = store
         self._current = current
         self._registry = registry
         self._pusher = pusher
         self._listener = listener
+        self._heartbeats = heartbeats
         self._pace = Pace()
 
     async def Session(  # type: ignore[override]  # noqa: N802 (gRPC's name)
@@ -93,10 +99,13 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
         metrics.SESSIONS.set(len(self._registry))
         _log.info("session began", node=session.node_id, session=session.session_id)
         tasks: list[asyncio.Task[None]] = []
+        inbox = Inbox()
         try:
             await self._greet(session)
             tasks = [
-                asyncio.create_task(self._read(session, context)),
+                asyncio.create_task(self._read(inbox, context)),
+                asyncio.create_task(self._answer(session, inbox)),
+                asyncio.create_task(self._take(session, inbox)),
                 asyncio.create_task(_write(session, context)),
                 asyncio.create_task(_until_ended(session)),
             ]
@@ -124,7 +133,7 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
         if resent:
             _log.info("mail sent again", node=session.node_id, count=resent)
 
-    async def _read(self, session: NodeSession, context: Context) -> None:
+    async def _read(self, inbox: Inbox, context: Context) -> None:
         while True:
             silence_s = max(self._current.timing.ttl_s, 3 * self._current.timing.heartbeat_s)
             try:
@@ -133,8 +142,18 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
             except TimeoutError:
                 raise SessionBroken(f"nothing was heard for {silence_s:.0f} s") from None
             if message is grpc.aio.EOF:
+                await inbox.done()
                 return
-            await take(self._store, self._current, self._listener, session, message)
+            await inbox.put(message)
+
+    async def _answer(self, session: NodeSession, inbox: Inbox) -> None:
+        while True:
+            granted = await self._heartbeats.answer(session, await inbox.heartbeat())
+            metrics.HEARTBEATS.labels("granted" if granted else "not-granted").inc()
+
+    async def _take(self, session: NodeSession, inbox: Inbox) -> None:
+        while True:
+            await take(self._store, self._listener, session, await inbox.rest())
 
     async def _leave(self, session: NodeSession) -> None:
         self._registry.leave(session)

@@ -21,6 +21,9 @@
         # start (up to 5 times):
         result = await store.run(lambda tx: assign(tx, today))
 
+        # What many tasks ask for, done together in one transaction (controller.store.gatherer):
+        grant = await gatherer.do(heartbeat)
+
         async for notice in store.listen("planner"):    # own connection, reconnects
             …
         async with store.advisory_lock("loops") as lock:   # own connection
@@ -42,8 +45,9 @@ Errors are those of `controller.store.errors`, never psycopg's. Tests take the f
 
 from __future__ import annotations
 
+from controller.store.gatherer import Gatherer
 from controller.store.lock import AdvisoryLock
 from controller.store.pool import Notice, Store
 from controller.store.transaction import Row, Transaction
 
-__all__ = ["AdvisoryLock", "Notice", "Row", "Store", "Transaction"]
+__all__ = ["AdvisoryLock", "Gatherer", "Notice", "Row", "Store", "Transaction"]

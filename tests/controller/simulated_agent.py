@@ -51,6 +51,8 @@ class SimulatedAgent:
         self.epoch = 0
         self.granted: frozenset[str] = frozenset()
         self.trusted_until_s = 0.0
+        # Egress to the term in which it was given back: closed until a later one names it.
+        self.given_back: dict[str, int] = {}
         self.spool: dict[str, node_pb2.DispatchedMessage] = {}
         self.done: set[str] = set()
         self.tried: set[str] = set()
@@ -166,7 +168,10 @@ class SimulatedAgent:
         sent = self._sent_at.get(grant.heartbeat_seq)
         if sent is None or grant.epoch < self.epoch:
             return
-        self.epoch, self.granted = grant.epoch, frozenset(grant.egress_ids)
+        self.epoch = grant.epoch
+        self.granted = frozenset(
+            id for id in grant.egress_ids if self.given_back.get(id, 0) < grant.epoch
+        )
         self.trusted_until_s = sent + (grant.ttl_ms - grant.margin_ms) / 1000
 
     def end_late(self) -> None:
@@ -228,6 +233,7 @@ class SimulatedAgent:
 
     def _release(self, release: node_pb2.Release) -> None:
         self.granted -= set(release.egress_ids)
+        self.given_back |= dict.fromkeys(release.egress_ids, release.epoch)
         if back := self.unsent(release.egress_ids):
             self.recall(back)
         for egress_id in release.egress_ids:

@@ -21,12 +21,20 @@ WHERE id = %(node_id)s
   AND EXISTS (SELECT 1 FROM lease WHERE node_id = id AND session_id = %(session_id)s)
 
 -- seen --
--- What a heartbeat says of the node.
-UPDATE node
-SET connected = true, last_seen = now(), spooled = %(spooled)s, queued = %(queued)s,
-    deferred = %(deferred)s, disk_free_bytes = %(disk_free_bytes)s,
-    open_connections = %(open_connections)s
-WHERE id = %(node_id)s
+-- What heartbeats say of nodes. One whose row is being changed just now is left to its next
+-- heartbeat: a renewal waits for nobody. The arrays run in parallel.
+WITH free AS (
+    SELECT id FROM node WHERE id = ANY(%(node_ids)b::text[])
+    FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE node AS n
+SET connected = true, last_seen = now(), spooled = t.spooled, queued = t.queued,
+    deferred = t.deferred, disk_free_bytes = t.disk_free_bytes,
+    open_connections = t.open_connections
+FROM unnest(%(node_ids)b::text[], %(spooled)s::bigint[], %(queued)s::bigint[],
+            %(deferred)s::bigint[], %(disk_free_bytes)s::bigint[], %(open_connections)s::integer[])
+     AS t (node_id, spooled, queued, deferred, disk_free_bytes, open_connections)
+WHERE n.id = t.node_id AND n.id IN (SELECT id FROM free)
 
 -- spec_outcome --
 -- What the node runs, and why it does not run what was sent (empty: it does).
