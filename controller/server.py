@@ -22,6 +22,7 @@ from controller.desired.current import CurrentFleet
 from controller.keys.authority import FleetCa, open_fleet_ca
 from controller.keys.credentials import ensure_operator
 from controller.keys.sealing import Sealer, open_sealer
+from controller.loops.clock import Clock
 from controller.loops.cycle import run_forever
 from controller.loops.dispatch import Dispatcher
 from controller.loops.leader import Loop, lead
@@ -111,7 +112,7 @@ async def serving(
         await check_fleet_keys(store, ca, sealer, settings.state_dir)
         current, registry = CurrentFleet(), Registry()
         await current.refresh(store)
-        pusher = Pusher(store, sealer, registry)
+        pusher = Pusher(store, sealer, registry, current)
         heartbeats = Heartbeats(lease_store, current)
         rpc = RpcServer(
             store,
@@ -177,6 +178,7 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
     naming = Naming(store, listener.table)
     asking = Asking(store, listener.table, MailDns([(dns.host, dns.port) for dns in settings.dns]))
     recovery = Recovery(store)
+    clock = Clock(store)
 
     async def ask() -> None:
         try:
@@ -196,6 +198,7 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
         ),
         ask,
         lambda: run_forever("recovery", recovery.run_cycle, every_s=5.0),
+        lambda: run_forever("clock", clock.run_cycle, every_s=2.0, is_busy=lambda: clock.is_busy),
     ]
 
 

@@ -18,9 +18,11 @@ def to_our_clock(report: node_pb2.EventReport, now: datetime) -> None:
     """Sets every time of the report right, in place; `now`: aware, when the report came.
 
     An event from after the report was written (the node's clock was set back between) happened now.
-    A report that does not say when it was written is left as it is.
+    A report that does not say when it was written is taken at its word, but for what lies ahead.
     """
     if not report.HasField("written_at"):
+        for event in report.events:
+            event.at.FromDatetime(min(now, event.at.ToDatetime(tzinfo=UTC)))
         return
     written = report.written_at.ToDatetime(tzinfo=UTC)
     report.ClearField("written_at")

@@ -37,7 +37,6 @@ async def record_events(
     """Commits the report; gives the events that were new, in order. Repeating changes nothing."""
     if not report.events:
         return []
-    to_our_clock(report, datetime.now(UTC))
     new, heard = await store.run(lambda tx: _record(tx, node_id, report, listener))
     throttle_metrics.count(heard, listener.table)
     return new
@@ -46,6 +45,7 @@ async def record_events(
 async def _record(
     tx: Transaction, node_id: str, report: node_pb2.EventReport, listener: Listener
 ) -> tuple[list[node_pb2.MessageEvent], list[Heard]]:
+    to_our_clock(report, await tx.now())
     # A repeated number within one report would hit the same row twice; the last one would win.
     events = list({event.seq: event for event in report.events}.values())
     heard = await _hear(tx, node_id, events, listener)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import fleet_pb2
@@ -49,7 +49,7 @@ async def _mailbox(tx: Transaction, address: str, provider: str | None = None) -
         raise NotFoundError(f"there is no mailbox {address!r}; `postfleet mailbox list` shows them")
     stored = await tx.fetch_optional(_SETTINGS)
     settings = settings_of(stored["value"] if stored else None)
-    now = datetime.now(UTC)
+    now = await tx.now()
     box = _box(row)
     providers = [provider] if provider else await _providers(tx, box, now)
     client = {"id": row["client_id"], "per_day": row["per_day"]}
@@ -78,7 +78,7 @@ async def _message(tx: Transaction, id_: str) -> list[Fact]:
                   evidence="postfleet message show")]  # fmt: skip
     if state in FINAL or state not in (State.ACCEPTED, State.SCHEDULED):
         return facts
-    now = datetime.now(UTC)
+    now = await tx.now()
     later = row["not_before"] > now
     facts.append(
         Fact(

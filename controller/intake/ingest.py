@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from controller.intake import facts
 from controller.intake.check import Admitted, Read, Submission, admit, read
@@ -26,8 +26,8 @@ CHANNEL = "accepted"
 
 _MESSAGE = (
     ("id", "text"), ("client_id", "text"), ("idempotency_key", "text"), ("fingerprint", "bytea"),
-    ("mailbox", "text"), ("recipient", "text"), ("not_before", "timestamptz"), ("size", "int4"),
-    ("provider", "text"), ("receiver", "text"),
+    ("mailbox", "text"), ("recipient", "text"), ("not_before", "timestamptz"),
+    ("wanted_at", "timestamptz"), ("size", "int4"), ("provider", "text"), ("receiver", "text"),
 )  # fmt: skip
 _CONTENT = (("message_id", "text"), ("added", "bytea"), ("content", "bytea"))
 # So many messages are read before other tasks of the event loop get their turn.
@@ -44,17 +44,15 @@ class Taken:
 
 
 Result = Taken | Rejection
-
-
-def utc_now() -> datetime:
-    """The clock of the running controller."""
-    return datetime.now(UTC)
+Clock = Callable[[], datetime]
 
 
 async def ingest(
-    store: Store, batch: Sequence[Submission], clock: Callable[[], datetime] = utc_now
+    store: Store, batch: Sequence[Submission], clock: Clock | None = None
 ) -> list[Result]:
     """A result for each message, in order, after all that is accepted is committed.
+
+    `clock`: aware times; None: the database's.
 
     Raises StoreUnavailable: what became of the batch is unknown; the same batch may be submitted
     again and gives every message once.
@@ -103,13 +101,11 @@ def _same_answer(answer: Result, first: Read, message: Read) -> Result:
     return Taken(answer.message_id, duplicate=True) if isinstance(answer, Taken) else answer
 
 
-async def _store(
-    store: Store, fresh: dict[int, Read], clock: Callable[[], datetime]
-) -> dict[int, Result]:
+async def _store(store: Store, fresh: dict[int, Read], clock: Clock | None) -> dict[int, Result]:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             async with store.transaction() as tx:
-                return await _store_in(tx, fresh, clock())
+                return await _store_in(tx, fresh, clock() if clock else await tx.now())
         except (DuplicateRow, MissingReference, TransactionConflict):
             # Between our look and our COPY another batch took a key, or a client was removed;
             # now it can be seen.
@@ -155,6 +151,7 @@ async def _write(tx: Transaction, admitted: list[Admitted], receivers: Mapping[s
             (
                 a.message_id, a.read.submission.client_id, a.read.submission.idempotency_key,
                 a.read.fingerprint, a.mailbox, a.read.recipient, a.not_before,
+                a.read.submission.not_before,
                 len(a.added) + len(a.read.submission.content),
                 *_whose(a.read.recipient, receivers),
             )

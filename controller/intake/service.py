@@ -25,7 +25,7 @@ from postfleet.v1.submission_pb2 import (
 
 from controller.intake import metrics
 from controller.intake.check import Submission
-from controller.intake.ingest import Result, Taken, ingest, utc_now
+from controller.intake.ingest import Result, Taken, ingest
 from controller.intake.rejection import Code, Rejection, shown
 from controller.keys.errors import UnknownIdentityError
 from controller.keys.identity import Identity, Kind, Peer, peer_identity
@@ -41,9 +41,9 @@ _Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class SubmissionService(submission_pb2_grpc.SubmissionServiceServicer):
-    """One for all streams. `clock` gives aware times."""
+    """One for all streams. `clock` gives aware times; None: the database's."""
 
-    def __init__(self, store: Store, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime] | None = None) -> None:
         self._store = store
         self._clock = clock
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 from controller.fleet.cancel import end_what_came_back
 from controller.planner.ledger import forget
@@ -33,7 +32,7 @@ class Sweeper:
         """Sweeps up to 1,000 messages of each kind."""
         if self._clock() - self._cleared_s >= _CLEAR_EVERY_S:
             self._cleared_s = self._clock()
-            await self._store.run(lambda tx: forget(tx, datetime.now(UTC)))
+            await self._store.run(_forget)
         cancelled = await self._store.run(lambda tx: end_what_came_back(tx, _BATCH))
         moved = await self._store.run(_moved)
         did = [
@@ -41,6 +40,10 @@ class Sweeper:
             f"took {moved} messages back whose mailbox moved" if moved else "",
         ]
         return ", ".join(filter(None, did)) or "nothing to sweep"
+
+
+async def _forget(tx: Transaction) -> int:
+    return await forget(tx, await tx.now())
 
 
 async def _moved(tx: Transaction) -> int:

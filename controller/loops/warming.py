@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from controller.audit import Entry, write_audits
 from controller.planner.settings import Settings, settings_of
@@ -18,11 +18,9 @@ _REMEMBERED = timedelta(days=40)
 
 
 class Warming:
-    """One leader's warming; it remembers nothing."""
+    """One leader's warming; it remembers nothing. `clock`: aware times; None: the database's."""
 
-    def __init__(
-        self, store: Store, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, store: Store, clock: Callable[[], datetime] | None = None) -> None:
         self._store = store
         self._clock = clock
 
@@ -36,7 +34,7 @@ class Warming:
     async def _step(self, tx: Transaction) -> tuple[int, int]:
         row = await tx.fetch_optional(_SETTINGS)
         settings = settings_of(row["value"] if row else None)
-        now = self._clock()
+        now = self._clock() if self._clock else await tx.now()
         await tx.execute(_SQL["forget"])
         await tx.execute(_SQL["forget_sent"], before=(now - _REMEMBERED).date())
         last = {scope: curve[-1][0] for scope, curve in settings.curves.items()}

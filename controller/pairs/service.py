@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any, cast
 
 from grpc import aio
@@ -80,7 +80,7 @@ async def _release(
         return shaping_pb2.ReleasePairReply(changed=False)
     begins_slowly = pair["scope"] in PAIRS and not at_once
     if begins_slowly:
-        slow = starting(None, START_PER_HOUR, datetime.now(UTC))
+        slow = starting(None, START_PER_HOUR, await tx.now())
         words = f"released by {actor}: {reason}"
         await keep_slow(tx, pair["scope"], subject, slow, "released", words, {})
     await write_audit(

@@ -10,7 +10,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from controller.planner import metrics
 from controller.planner.choice import Moment
@@ -26,11 +26,6 @@ _OVERDUE = 1000
 _AT_ONCE = 2
 # A client for which nothing could be done is looked at again after a pause that doubles up to this.
 _LONGEST_PAUSE_S = 2.0
-
-
-def utc_now() -> datetime:
-    """The clock of the running controller."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +51,11 @@ class Planner:
     """Plans for one controller. `run_cycle` may run on several controllers at once.
 
     `batch`: the most messages of one client in one transaction. After a cycle `is_busy` says
-    whether there is more to assign at once.
+    whether there is more to assign at once. `clock`: aware times; None: the database's.
     """
 
     def __init__(
-        self, store: Store, batch: int = 500, clock: Callable[[], datetime] = utc_now
+        self, store: Store, batch: int = 500, clock: Callable[[], datetime] | None = None
     ) -> None:
         self._store = store
         self._batch = batch
@@ -74,8 +69,7 @@ class Planner:
 
         Raises StoreError where the database does not answer; rounds already done stay done.
         """
-        settings = await self._settings()
-        now = self._clock()
+        settings, now = await self._begin()
         moment = Moment(now, now + settings.horizon)
         overdue = await self._store.run(lambda tx: unplan_overdue(tx, now, _OVERDUE))
         metrics.OVERDUE.inc(overdue)
@@ -102,9 +96,11 @@ class Planner:
                 raise each
         return {c: each for c, each in zip(turns, done, strict=True) if isinstance(each, Round)}
 
-    async def _settings(self) -> Settings:
-        row = await self._store.fetch_optional(SETTINGS)
-        return settings_of(row["value"] if row else None)
+    async def _begin(self) -> tuple[Settings, datetime]:
+        async with self._store.transaction() as tx:
+            row = await tx.fetch_optional(SETTINGS)
+            now = self._clock() if self._clock else await tx.now()
+        return settings_of(row["value"] if row else None), now
 
     def _pause(self, client_id: str) -> _Pause | None:
         """The pause that the client is in."""

@@ -15,17 +15,18 @@ from collections.abc import Collection
 import structlog
 from postfleet.v1 import node_pb2
 
+from controller.desired.current import CurrentFleet
 from controller.keys.errors import KeysError
 from controller.keys.sealing import Sealer
 from controller.sessions.cancels import MOST, ask_to_cancel
 from controller.sessions.discards import ask_discards
 from controller.sessions.errors import SessionRefused, SessionSuperseded
 from controller.sessions.heartbeats import grant_more, take_all_away
+from controller.sessions.on_nodes import WantedBack
 from controller.sessions.registry import Registry
 from controller.sessions.releases import ask_back
 from controller.sessions.session import NodeSession
 from controller.sessions.spec_delivery import is_spec_due, send_spec
-from controller.sessions.suppressed import SuppressedOnNodes
 from controller.store import Row, Store, queries
 
 _SQL = queries.load("sessions")
@@ -43,11 +44,14 @@ _SCOPES = {
 class Pusher:
     """Looks for what must be told. `look_at` serves one session at its beginning."""
 
-    def __init__(self, store: Store, sealer: Sealer, registry: Registry) -> None:
+    def __init__(
+        self, store: Store, sealer: Sealer, registry: Registry, current: CurrentFleet
+    ) -> None:
         self._store = store
         self._sealer = sealer
         self._registry = registry
-        self._suppressed = SuppressedOnNodes(store)
+        self._current = current
+        self._wanted_back = WantedBack(store)
         # A session's beginning and the loop must not send one thing twice.
         self._looking = asyncio.Lock()
 
@@ -84,8 +88,9 @@ class Pusher:
         ids: dict[str, list[str]] = defaultdict(list)
         for row in await self._store.fetch_all(_CANCEL["on_nodes"], node_ids=node_ids, limit=MOST):
             ids[row["node_id"]].append(row["id"])
-        for node_id, suppressed in (await self._suppressed.ids(node_ids)).items():
-            ids[node_id] += suppressed
+        wanted_back = await self._wanted_back.ids(node_ids, self._current.horizon_s)
+        for node_id, found in wanted_back.items():
+            ids[node_id] += found
         return ids
 
     async def _suspensions(self, node_ids: list[str]) -> dict[str, node_pb2.Suspensions]:

@@ -65,6 +65,12 @@ CREATE TABLE public.client (
     CONSTRAINT client_priority_check CHECK (((priority >= 0) AND (priority <= 100)))
 );
 
+CREATE TABLE public.clock (
+    only_one boolean DEFAULT true NOT NULL,
+    highest timestamp with time zone NOT NULL,
+    CONSTRAINT clock_only_one_check CHECK (only_one)
+);
+
 CREATE TABLE public.discard (
     message_id text NOT NULL COLLATE pg_catalog."C",
     node_id text NOT NULL,
@@ -227,6 +233,7 @@ CREATE TABLE public.mailbox (
     held_since timestamp with time zone,
     held_until timestamp with time zone,
     warming text DEFAULT ''::text NOT NULL,
+    drawn_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     CONSTRAINT mailbox_state_check CHECK ((state = ANY (ARRAY['warming'::text, 'active'::text, 'paused'::text, 'quarantined'::text, 'cooldown'::text, 'reserve'::text, 'retired'::text])))
 );
 
@@ -237,6 +244,8 @@ COMMENT ON COLUMN public.mailbox.seed IS 'from which the jitter of each day foll
 COMMENT ON COLUMN public.mailbox.held IS 'the limit that kept it from using its slot; empty: none';
 
 COMMENT ON COLUMN public.mailbox.warming IS 'how it is to begin, by the inventory: empty, true, or since when';
+
+COMMENT ON COLUMN public.mailbox.drawn_at IS 'the clock when its slot was written';
 
 CREATE TABLE public.message (
     id text NOT NULL COLLATE pg_catalog."C",
@@ -263,12 +272,15 @@ CREATE TABLE public.message (
     charged_provider text,
     cancel_asked_by text,
     receiver text,
+    wanted_at timestamp with time zone,
     CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
 );
 
 COMMENT ON COLUMN public.message.provider IS 'who runs the recipient''s mailbox; unknown: not found (yet); NULL: not looked for yet';
 
 COMMENT ON COLUMN public.message.receiver IS 'the provider, or where it is `other` the domain of its MX hosts; NULL: not looked for yet';
+
+COMMENT ON COLUMN public.message.wanted_at IS 'before which its sender does not want it sent; NULL: at once. not_before is never earlier';
 
 CREATE TABLE public.message_content (
     message_id text NOT NULL COLLATE pg_catalog."C",
@@ -331,9 +343,12 @@ CREATE TABLE public.slow_down (
     rule text NOT NULL,
     reason text NOT NULL,
     evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT slow_down_per_hour_check CHECK ((per_hour > (0)::double precision)),
     CONSTRAINT slow_down_scope_check CHECK ((scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])))
 );
+
+COMMENT ON COLUMN public.slow_down.noted_at IS 'the clock when `since` was written';
 
 CREATE TABLE public.suspension (
     id bigint NOT NULL,
@@ -345,10 +360,13 @@ CREATE TABLE public.suspension (
     evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
     since timestamp with time zone DEFAULT now() NOT NULL,
     until timestamp with time zone,
+    noted_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT suspension_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text, 'client'::text, 'provider-egress'::text, 'provider-domain'::text])))
 );
 
 COMMENT ON COLUMN public.suspension.subject IS 'of a pair: provider, slash, egress id or domain';
+
+COMMENT ON COLUMN public.suspension.noted_at IS 'the clock when `until` was written';
 
 CREATE VIEW public.rate_limit AS
  SELECT limits.scope,
@@ -457,6 +475,9 @@ ALTER TABLE ONLY public.breaker
 
 ALTER TABLE ONLY public.client
     ADD CONSTRAINT client_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.clock
+    ADD CONSTRAINT clock_pkey PRIMARY KEY (only_one);
 
 ALTER TABLE ONLY public.discard
     ADD CONSTRAINT discard_pkey PRIMARY KEY (message_id);

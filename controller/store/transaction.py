@@ -6,6 +6,7 @@ Takes `Query` objects of controller.store.queries only: SQL text has its home in
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncCursor, sql
@@ -84,6 +85,15 @@ class Transaction:
                     copy.set_types(types)
                 for row in rows:
                     await copy.write_row(row)
+
+    async def now(self) -> datetime:
+        """When this transaction began, by the fleet's clock: the database's. Aware, in UTC."""
+        with translated():
+            row = await (await self._connection.execute("SELECT now() AS now")).fetchone()
+        if row is None:
+            raise NotOneRow("the database does not say what time it is")
+        now: datetime = row["now"]
+        return now
 
     async def notify(self, channel: str, payload: str = "") -> None:
         """Wakes who listens on the channel, at commit. The payload is at most 7,999 bytes."""

@@ -5,7 +5,7 @@ a rule names, suppressions. Each is audited with rule and log line, once for eac
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 from controller.audit import Entry, write_audits
 from controller.shaping.rule import PAIRS, Rule
@@ -23,12 +23,13 @@ START_PER_HOUR = 4.0
 async def follow(tx: Transaction, heard: Sequence[Heard]) -> None:
     """Acts on what was heard. Repeats of one rule about one thing within a report count once."""
     entries: list[Entry] = []
+    now = await tx.now() if any(e.rule and e.rule.action == "suspend" for e in heard) else None
     for each, rule, about in _distinct(heard):
         match rule.action:
             case "slow":
                 entries += await _slow(tx, each, rule, about)
             case "suspend":
-                entries += await _suspend(tx, each, rule, about)
+                entries += await _suspend(tx, each, rule, about, now)
             case _:
                 pass
     for each in heard:
@@ -64,7 +65,7 @@ def _subject(each: Heard, rule: Rule, about: About) -> str:
 
 
 async def _slow(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[Entry]:
-    at, subject = said_at(each), _subject(each, rule, about)
+    at, subject = each.refusal.at, _subject(each, rule, about)
     before = await slowed(tx, rule.scope, subject)
     after = slower(before, float(rule.per_hour or 1), at)
     was = rate(before, at) if before else None
@@ -75,9 +76,11 @@ async def _slow(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[
     return [_entry("slow", rule, subject, each, limits)]
 
 
-async def _suspend(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[Entry]:
-    subject, until = _subject(each, rule, about), said_at(each) + rule.length
-    if until <= datetime.now(UTC):
+async def _suspend(
+    tx: Transaction, each: Heard, rule: Rule, about: About, now: datetime | None
+) -> list[Entry]:
+    subject, until = _subject(each, rule, about), each.refusal.at + rule.length
+    if now is not None and until <= now:
         # Old news: the node could not report for a long time.
         return []
     reason = f"{rule.why}: {each.reply}"
@@ -158,11 +161,6 @@ async def keep_slow(
 def _pair(scope: str, subject: str) -> dict[str, str]:
     provider, _, of = subject.partition("/")
     return {"scope": scope, "provider": provider, "subject": of}
-
-
-def said_at(each: Heard) -> datetime:
-    """When it was said; never in the future, whatever a node's clock says."""
-    return min(each.refusal.at, datetime.now(UTC))
 
 
 def _entry(verb: str, rule: Rule, subject: str, each: Heard, more: dict[str, object]) -> Entry:

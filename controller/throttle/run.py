@@ -14,7 +14,7 @@ from controller.audit import Entry, write_audits
 from controller.providers.table import UNKNOWN
 from controller.store import Transaction, queries
 from controller.throttle.breaker import Breaker, Position, accepted, refused
-from controller.throttle.follow import START_PER_HOUR, keep_slow, said_at, slowed, stop
+from controller.throttle.follow import START_PER_HOUR, keep_slow, slowed, stop
 from controller.throttle.heard import About, Heard
 from controller.throttle.pace import starting
 
@@ -50,7 +50,7 @@ def against(heard: Iterable[Heard]) -> list[Word]:
         about = each.about
         if about is None or about.attempts or not each.is_against_sender:
             continue
-        word = Word(each.refusal.seq, said_at(each), each.provider, about, each)
+        word = Word(each.refusal.seq, each.refusal.at, each.provider, about, each)
         words.setdefault(each.refusal.message_id, word)
     return list(words.values())
 

@@ -232,10 +232,10 @@ SELECT CASE %(scope)s
 
 -- suspend --
 -- An operator stops something; gives a row only where that changes anything.
-INSERT INTO suspension AS s (scope, subject, source, reason, until)
-VALUES (%(scope)s, %(subject)s, 'operator', %(reason)s, %(until)s)
+INSERT INTO suspension AS s (scope, subject, source, reason, until, since, noted_at)
+VALUES (%(scope)s, %(subject)s, 'operator', %(reason)s, %(until)s, now(), now())
 ON CONFLICT (scope, subject, source) DO UPDATE
-SET reason = excluded.reason, until = excluded.until, since = now()
+SET reason = excluded.reason, until = excluded.until, since = now(), noted_at = now()
 WHERE s.reason <> excluded.reason OR s.until IS DISTINCT FROM excluded.until
 RETURNING s.id
 

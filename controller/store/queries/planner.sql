@@ -149,7 +149,7 @@ WHERE c.message_id = t.id
 -- Writes the slots of mailboxes. The arrays run in parallel.
 UPDATE mailbox AS b
 SET due_at = t.due_at, slot_at = t.slot_at, held = t.held, held_since = t.held_since,
-    held_until = t.held_until
+    held_until = t.held_until, drawn_at = now()
 FROM unnest(%(addresses)b::text[], %(due_ats)s::timestamptz[], %(slot_ats)s::timestamptz[],
             %(helds)b::text[], %(held_sinces)s::timestamptz[], %(held_untils)s::timestamptz[])
      AS t (address, due_at, slot_at, held, held_since, held_until)
@@ -214,9 +214,11 @@ LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
 
 -- unplan --
--- Takes the planner's choice back. The mailbox stays: From may say it already.
+-- Takes the planner's choice back. The mailbox stays: From may say it already. A slot's time goes with
+-- the slot; that at which a receiver is to be tried again stays.
 UPDATE message
-SET state = 'accepted', egress_id = NULL, reason = %(reason)s
+SET state = 'accepted', egress_id = NULL, reason = %(reason)s,
+    not_before = CASE WHEN attempts = 0 THEN coalesce(wanted_at, accepted_at) ELSE not_before END
 WHERE id = ANY(%(ids)s) AND state = 'scheduled'
 
 -- draw_slots --

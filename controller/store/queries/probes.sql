@@ -11,8 +11,8 @@ SET node_id = excluded.node_id, at = excluded.at, healthy = excluded.healthy,
 
 -- suspend --
 -- Stops an egress because of its probe; gives a row only where that is new or says other words.
-INSERT INTO suspension (scope, subject, source, stage, reason, evidence)
-VALUES ('egress', %(egress_id)s, 'probe', %(stage)s, %(reason)s, %(evidence)s)
+INSERT INTO suspension (scope, subject, source, stage, reason, evidence, since, noted_at)
+VALUES ('egress', %(egress_id)s, 'probe', %(stage)s, %(reason)s, %(evidence)s, now(), now())
 ON CONFLICT (scope, subject, source) DO UPDATE
 SET stage = excluded.stage, reason = excluded.reason, evidence = excluded.evidence
 WHERE suspension.stage <> excluded.stage OR suspension.reason <> excluded.reason

@@ -11,12 +11,14 @@ FOR UPDATE
 
 -- slow --
 -- Writes what became of a pair.
-INSERT INTO slow_down (scope, provider, subject, per_hour, since, lowered_at, rule, reason, evidence)
+INSERT INTO slow_down (scope, provider, subject, per_hour, since, lowered_at, rule, reason, evidence,
+                       noted_at)
 VALUES (%(scope)s, %(provider)s, %(subject)s, %(per_hour)s, %(since)s, %(lowered_at)s, %(rule)s,
-        %(reason)s, %(evidence)s)
+        %(reason)s, %(evidence)s, now())
 ON CONFLICT (scope, provider, subject) DO UPDATE
 SET per_hour = excluded.per_hour, since = excluded.since, lowered_at = excluded.lowered_at,
-    rule = excluded.rule, reason = excluded.reason, evidence = excluded.evidence
+    rule = excluded.rule, reason = excluded.reason, evidence = excluded.evidence,
+    noted_at = excluded.noted_at
 
 -- stopped --
 -- What stops a subject already because of a receiver's words, locked.
@@ -28,11 +30,13 @@ FOR UPDATE
 -- suspend --
 -- Stops something because of a receiver's words; a stop that lasts longer already stays as long.
 -- Gives until when.
-INSERT INTO suspension AS s (scope, subject, source, stage, reason, evidence, until)
-VALUES (%(scope)s, %(subject)s, %(source)s, %(stage)s, %(reason)s, %(evidence)s, %(until)s)
+INSERT INTO suspension AS s (scope, subject, source, stage, reason, evidence, until, since, noted_at)
+VALUES (%(scope)s, %(subject)s, %(source)s, %(stage)s, %(reason)s, %(evidence)s, %(until)s, now(),
+        now())
 ON CONFLICT (scope, subject, source) DO UPDATE
 SET stage = excluded.stage, reason = excluded.reason, evidence = excluded.evidence,
     since = CASE WHEN s.until > now() THEN s.since ELSE now() END,
+    noted_at = CASE WHEN s.until >= excluded.until THEN s.noted_at ELSE now() END,
     until = greatest(s.until, excluded.until)
 RETURNING s.until
 

@@ -51,6 +51,9 @@ def test_a_report_that_does_not_say_when_it_was_written_is_taken_as_it_is() -> N
     made = report(None, NOW - timedelta(hours=7))
     to_our_clock(made, NOW)
     assert time_of(made) == NOW - timedelta(hours=7)
+    made = report(None, NOW + timedelta(hours=7))
+    to_our_clock(made, NOW)
+    assert time_of(made) == NOW
 
 
 def test_a_report_is_set_right_once() -> None:

@@ -1,0 +1,45 @@
+"""Finds mail on nodes that is to come back: its recipient was suppressed since it went there, or it
+was sent there for a time that does not come soon, because the clock was set back.
+
+Looks at all that the nodes have, so not at every look of the pusher. What a node gives back is
+planned again: dispatch ends what is suppressed, and the rest gets a time by the clock of now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+
+from controller.sessions.cancels import MOST
+from controller.store import Store, queries
+
+_SUPPRESSED = queries.load("suppression")["on_nodes"]
+_SET_BACK = queries.load("clock")["on_nodes"]
+LOOK_EVERY_S = 2.0
+_SLACK_S = 10.0
+
+
+class WantedBack:
+    """One for all sessions of a process."""
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self._store = store
+        self._clock = clock
+        self._looked_s = float("-inf")
+        self._ids: dict[str, list[str]] = {}
+
+    async def ids(self, node_ids: Sequence[str], horizon_s: float) -> Mapping[str, Sequence[str]]:
+        """Message ids by node, as they were a moment ago. `horizon_s`: as dispatch uses it."""
+        now_s = self._clock()
+        if now_s - self._looked_s >= LOOK_EVERY_S:
+            asked = {"node_ids": list(node_ids), "limit": MOST}
+            rows = await self._store.fetch_all(_SUPPRESSED, **asked)
+            rows += await self._store.fetch_all(
+                _SET_BACK, **asked, ahead_s=horizon_s + _SLACK_S, slack_s=_SLACK_S
+            )
+            found: dict[str, list[str]] = defaultdict(list)
+            for row in rows:
+                found[row["node_id"]].append(row["id"])
+            self._ids, self._looked_s = dict(found), now_s
+        return self._ids
