@@ -72,6 +72,8 @@ class SimulatedAgent:
         # Every receiver greylists: mail stays in the queue, tried once.
         self.greylisted = False
         self.retry_s = 2.0
+        # How far on it believes the time to be when it looks at what is due.
+        self.ahead_s = 0.0
         self.code: grpc.StatusCode | None = None
         self.details = ""
         self.endings: list[str] = []
@@ -257,7 +259,7 @@ class SimulatedAgent:
         for id, message in self.spool.items():
             if id in self.done or message.egress_id not in self.granted:
                 continue
-            if message.not_before.ToMilliseconds() > time.time() * 1000:
+            if message.not_before.ToMilliseconds() > (time.time() + self.ahead_s) * 1000:
                 continue
             if self.greylisted:
                 if id not in self.tried:

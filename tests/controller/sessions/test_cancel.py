@@ -9,8 +9,18 @@ from controller.fleet.cancel import cancel_messages, judge
 from controller.message_life import FINAL, State
 from controller.server import Controller
 from controller.store import Store
-from tests.controller.sessions.scene import audit_of, connected, running, states, submit, until
-from tests.controller.sessions.test_recall import charged, controller, two_agents  # noqa: F401
+from tests.controller.sessions.scene import (
+    audit_of,
+    charged,
+    connected,
+    greylisted_and_not,
+    running,
+    states,
+    states_are,
+    states_have,
+    submit,
+    until,
+)
 from tests.controller.small_fleet import sql
 
 
@@ -52,15 +62,11 @@ def test_a_node_whose_term_is_over_is_named() -> None:
 
 
 async def test_what_no_node_has_ends_at_once_and_gives_its_allowance_back(
-    controller: Controller,  # noqa: F811
+    controller: Controller,
 ) -> None:
     store = controller.store
     ids = await submit(store, 3)
-
-    async def planned() -> bool:
-        return await states(store) == {"scheduled": 3}
-
-    await until(planned)
+    await until(lambda: states_are(store, scheduled=3))
     assert set((await cancel(store, ids[:2], dry_run=True)).values()) == {"cancelled"}
     assert await states(store) == {"scheduled": 3}
     assert await cancel(store, [*ids[:2], "nobody"]) == {
@@ -76,33 +82,21 @@ async def test_what_no_node_has_ends_at_once_and_gives_its_allowance_back(
 
 
 async def test_what_a_node_has_ends_when_the_node_gave_it_back_and_is_not_sent_again(
-    controller: Controller,  # noqa: F811
+    controller: Controller,
 ) -> None:
     store = controller.store
-    first, second = await two_agents(controller)
+    first, second = await greylisted_and_not(controller)
     second.hand_over = False
     async with running(first), running(second):
         await until(lambda: connected(store, "n1"))
         ids = await submit(store, 20)
-
-        async def on_nodes() -> bool:
-            return await states(store) == {"queued": 10, "dispatched": 10}
-
-        await until(on_nodes)
+        await until(lambda: states_are(store, queued=10, dispatched=10))
         deferred, spooled = sorted(first.spool)[:4], sorted(second.spool)[:4]
         asked = await cancel(store, deferred + spooled)
         assert set(asked.values()) == {"asked"}
-
-        async def ended() -> bool:
-            return (await states(store)).get("cancelled") == 8
-
-        await until(ended)
+        await until(lambda: states_have(store, cancelled=8))
         first.greylisted, second.hand_over = False, True
-
-        async def rest_sent() -> bool:
-            return await states(store) == {"cancelled": 8, "sent": 12}
-
-        await until(rest_sent)
+        await until(lambda: states_are(store, cancelled=8, sent=12))
     sent = first.handed_over + second.handed_over
     assert not any(sent[id] for id in asked)
     assert all(sent[id] == 1 for id in ids if id not in asked)
@@ -111,32 +105,20 @@ async def test_what_a_node_has_ends_when_the_node_gave_it_back_and_is_not_sent_a
 
 
 async def test_what_is_sent_before_the_node_can_stop_it_is_sent(
-    controller: Controller,  # noqa: F811
+    controller: Controller,
 ) -> None:
     store = controller.store
-    first, _ = await two_agents(controller)
+    first, _ = await greylisted_and_not(controller)
     async with running(first):
         await until(lambda: connected(store, "n1"))
         await submit(store, 10)
-
-        async def some_deferred() -> bool:
-            return bool(first.tried) and not first.events
-
-        await until(some_deferred)
+        await until(lambda: first.tried and not first.events)
         (id, *_) = sorted(first.tried)
         first.done.add(id)
         assert await cancel(store, [id]) == {id: "asked"}
-        await until(lambda: _asked(first, id))
+        await until(lambda: id in first.cancelled)
         first.event(id, node_pb2.EVENT_KIND_SENT, reason="250 ok")
         first.recall([])
-
-        async def told() -> bool:
-            return not first.events
-
-        await until(told)
+        await until(lambda: not first.events)
         assert await cancel(store, [id]) == {id: "too-late"}
         assert (await states(store)).get("sent") == 1
-
-
-async def _asked(agent: object, id: str) -> bool:
-    return id in agent.cancelled  # type: ignore[attr-defined]

@@ -18,7 +18,7 @@ from controller.postgres import EmbeddedServer
 from controller.store import Store
 from controller.store.errors import StoreError
 from tests.controller.sessions.controller_process import ControllerProcess
-from tests.controller.sessions.scene import running, states, submit, until
+from tests.controller.sessions.scene import CALM_LEASE, running, states_have, submit, until
 from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.small_fleet import apply, enrol, small_inventory, sql
 
@@ -28,8 +28,7 @@ pytestmark = pytest.mark.postgres
 @pytest.fixture
 async def fleet_ca(store: Store, tmp_path: Path) -> FleetCa:
     """A fleet of two nodes in the database, with a CA; no controller yet."""
-    lease = {"ttl_s": 60, "margin_s": 5, "heartbeat_s": 0.3}
-    await apply(store, open_sealer(tmp_path), small_inventory(mailboxes=5, lease=lease))
+    await apply(store, open_sealer(tmp_path), small_inventory(mailboxes=5, lease=CALM_LEASE))
     return open_fleet_ca(tmp_path)
 
 
@@ -54,10 +53,7 @@ async def agents_of(store: Store, ca: FleetCa, targets: str) -> list[SimulatedAg
 async def check_every_message_went_out_once(
     store: Store, agents: list[SimulatedAgent], ids: list[str]
 ) -> None:
-    async def all_sent() -> bool:
-        return (await states(store)).get("sent") == len(ids)
-
-    await until(all_sent, 200)
+    await until(lambda: states_have(store, sent=len(ids)), 200)
     total = agents[0].handed_over + agents[1].handed_over
     assert dict(total) == dict.fromkeys(ids, 1)
     for scope in ("mailbox", "egress"):
@@ -109,17 +105,11 @@ async def test_a_controller_that_is_asked_to_stop_tells_its_nodes_and_exits_well
     async with processes(1, tmp_path, database) as (controller,):
         agents = await agents_of(store, fleet_ca, controller.target)
         async with running(agents[0]):
-
-            async def granted() -> bool:
-                return bool(agents[0].grants)
-
-            await until(granted)
+            await until(lambda: agents[0].grants)
             assert await controller.stop(signal.SIGTERM) == 0
-
-            async def told() -> bool:
-                return any("this controller stops" in ending for ending in agents[0].endings)
-
-            await until(told)
+            await until(
+                lambda: any("this controller stops" in words for words in agents[0].endings)
+            )
 
 
 @pytest.mark.postgres
@@ -133,8 +123,8 @@ async def test_postgresql_killed_again_and_again_is_started_again_and_nothing_is
         postgres = EmbeddedServer(tmp_path / "pg")
         ca = open_fleet_ca(tmp_path)
         async with Store.open(postgres.dsn()) as store:
-            lease = {"ttl_s": 60, "margin_s": 5, "heartbeat_s": 0.3}
-            await apply(store, open_sealer(tmp_path), small_inventory(mailboxes=5, lease=lease))
+            fleet = small_inventory(mailboxes=5, lease=CALM_LEASE)
+            await apply(store, open_sealer(tmp_path), fleet)
             agents = await agents_of(store, ca, controller.target)
             ids: list[str] = []
             async with running(agents[0]), running(agents[1]):
@@ -144,16 +134,12 @@ async def test_postgresql_killed_again_and_again_is_started_again_and_nothing_is
                     pid = postgres.pid()
                     assert pid is not None
                     os.kill(pid, signal.SIGKILL)
-                    await until(lambda old=pid: _runs_again(postgres, old), 200)
+                    await until(lambda old=pid: postgres.pid() not in (None, old), 200)
                     await until(lambda: _answers(store), 200)
                 await check_every_message_went_out_once(store, agents, ids)
     finally:
         await controller.stop(signal.SIGTERM)
     assert postgres.pid() is None
-
-
-async def _runs_again(postgres: EmbeddedServer, old_pid: int) -> bool:
-    return postgres.pid() not in (None, old_pid)
 
 
 async def _answers(store: Store) -> bool:

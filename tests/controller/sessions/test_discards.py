@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from postfleet.v1 import fleet_pb2, node_pb2
 
 from controller.fleet import resolve
 from controller.fleet.errors import BadRequestError, NotFoundError, RefusedError
-from controller.keys.sealing import open_sealer
-from controller.server import Controller, serving
-from controller.serving.settings import Endpoint, RunSettings
+from controller.server import Controller
 from controller.store import Store
-from tests.controller.sessions.scene import audit_of, running, states, submit, until
+from tests.controller.sessions.scene import audit_of, running, states, states_have, submit, until
 from tests.controller.simulated_agent import SimulatedAgent
-from tests.controller.small_fleet import apply, enrol, small_inventory, sql
+from tests.controller.small_fleet import enrol, sql
 
 SENT, RESEND, CANCEL = (
     fleet_pb2.RESOLUTION_SENT,
@@ -55,27 +52,18 @@ class HoldingAgent(SimulatedAgent):
 
 @pytest.fixture
 async def held(
-    database: str, store: Store, tmp_path: Path
+    one_node: Controller, store: Store
 ) -> AsyncIterator[tuple[Controller, HoldingAgent, list[str]]]:
     """A controller and its only node, on which three messages are uncertain."""
-    lease = {"ttl_s": 60, "margin_s": 5, "heartbeat_s": 0.3}
-    await apply(store, open_sealer(tmp_path), small_inventory(nodes=1, lease=lease))
-    settings = RunSettings(state_dir=tmp_path, listen=Endpoint("127.0.0.1", 0), join_grace_s=60)
-    async with serving(settings, database) as controller:
-        issued = await enrol(store, controller.ca, "n1")
-        target = f"127.0.0.1:{controller.port}"
-        agent = HoldingAgent("n1", target, controller.ca.pem, issued)
-        agent.asked, agent.hand_over = [], False
-        async with running(agent):
-            ids = await submit(store, 3)
-            await until(lambda: count(store, "dispatched", 3))
-            agent.leave_uncertain()
-            await until(lambda: count(store, "uncertain", 3))
-            yield controller, agent, ids
-
-
-async def count(store: Store, state: str, number: int) -> bool:
-    return (await states(store)).get(state, 0) == number
+    issued = await enrol(store, one_node.ca, "n1")
+    agent = HoldingAgent("n1", f"127.0.0.1:{one_node.port}", one_node.ca.pem, issued)
+    agent.asked, agent.hand_over = [], False
+    async with running(agent):
+        ids = await submit(store, 3)
+        await until(lambda: states_have(store, dispatched=3))
+        agent.leave_uncertain()
+        await until(lambda: states_have(store, uncertain=3))
+        yield one_node, agent, ids
 
 
 async def say(
@@ -117,14 +105,14 @@ async def test_a_message_goes_out_again_only_when_its_queue_file_is_deleted(
     assert "waits until node n1" in dry.message.reason
     assert not await store.fetch_all(sql("SELECT 1 FROM discard"))
     assert (await say(store, ids[0], RESEND)).message.state == "uncertain"
-    await until(lambda: asyncio.sleep(0, result=set(agent.asked) == {(ids[0], "4ABC")}))
+    await until(lambda: set(agent.asked) == {(ids[0], "4ABC")})
     await asyncio.sleep(1)
     assert (await states(store))["uncertain"] == 3
     agent.done.clear()
     agent.lets_go = agent.hand_over = True
     agent.spool.clear()
     agent.put(discard_result=node_pb2.DiscardResult(message_ids=[ids[0]]))
-    await until(lambda: count(store, "sent", 1))
+    await until(lambda: states_have(store, sent=1))
     assert agent.handed_over == {ids[0]: 1}
     assert (await states(store)) == {"sent": 1, "uncertain": 2}
 

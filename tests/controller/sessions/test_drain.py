@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,17 @@ from postfleet.v1 import fleet_pb2
 
 from controller.fleet import shard_orders
 from controller.keys.sealing import open_sealer
-from controller.server import Controller, serving
-from controller.serving.settings import Endpoint, RunSettings
 from controller.store import Store
-from tests.controller.sessions.scene import running, states, submit, until
+from tests.controller.sessions.scene import (
+    LONG_LEASE,
+    one_controller,
+    running,
+    states_have,
+    submit,
+    until,
+)
 from tests.controller.simulated_agent import SimulatedAgent
 from tests.controller.small_fleet import apply, enrol, small_inventory, sql
-
-LONG_LEASE = {"ttl_s": 600, "margin_s": 5, "heartbeat_s": 0.3}
 
 
 @pytest.fixture
@@ -28,19 +30,14 @@ async def inventory(store: Store, tmp_path: Path) -> None:
     await apply(store, open_sealer(tmp_path), fleet)
 
 
-@contextlib.asynccontextmanager
-async def a_controller(database: str, tmp_path: Path) -> AsyncIterator[Controller]:
-    settings = RunSettings(state_dir=tmp_path, listen=Endpoint("127.0.0.1", 0), join_grace_s=600)
-    async with serving(settings, database) as controller:
-        yield controller
-
-
 async def test_a_drain_goes_on_under_another_controller_and_sends_everything_once(
     database: str, store: Store, inventory: None, tmp_path: Path
 ) -> None:
     async with contextlib.AsyncExitStack() as stack:
-        first = await stack.enter_async_context(a_controller(database, tmp_path))
-        second = await stack.enter_async_context(a_controller(database, tmp_path))
+        first, second = [
+            await stack.enter_async_context(one_controller(database, tmp_path, join_grace_s=600))
+            for _ in range(2)
+        ]
         agents = [
             SimulatedAgent(
                 id,
@@ -52,11 +49,7 @@ async def test_a_drain_goes_on_under_another_controller_and_sends_everything_onc
         ]
         for agent in agents:
             await stack.enter_async_context(running(agent))
-
-        async def shared() -> bool:
-            return all(len(agent.granted) == 3 for agent in agents)
-
-        await until(shared)
+        await until(lambda: all(len(agent.granted) == 3 for agent in agents))
         ids = await submit(store, 300)
         request = fleet_pb2.DrainNodeRequest(node_id="n1")
         await shard_orders.drain(store, request, "operator/test", 600)
@@ -80,11 +73,7 @@ async def test_a_drain_goes_on_under_another_controller_and_sends_everything_onc
         ids += await submit(store, 300, "later")
         await until(drained)
         assert most == 1
-
-        async def all_sent() -> bool:
-            return (await states(store)).get("sent") == 600
-
-        await until(all_sent)
+        await until(lambda: states_have(store, sent=600))
         assert not agents[0].granted
         assert agents[1].granted.isdisjoint(agents[2].granted)
     total: Counter[str] = sum((agent.handed_over for agent in agents), Counter())

@@ -5,49 +5,32 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
 from postfleet.v1 import fleet_pb2
 
 from controller.fleet.fencing import fence
 from controller.fleet.orders import set_cordon
-from controller.keys.sealing import open_sealer
-from controller.server import Controller, serving
-from controller.serving.settings import Endpoint, RunSettings
+from controller.server import Controller
 from controller.store import Store
-from tests.controller.served import NO_DNS
-from tests.controller.sessions.scene import audit_of, connected, running, states, submit, until
+from tests.controller.sessions.scene import (
+    audit_of,
+    connected,
+    enrolled,
+    running,
+    states,
+    states_have,
+    submit,
+    until,
+)
 from tests.controller.simulated_agent import SimulatedAgent
-from tests.controller.small_fleet import apply, enrol, small_inventory, sql
-
-# Nothing here may come about because a lease ran out.
-LONG_LEASE = {"ttl_s": 600, "margin_s": 5, "heartbeat_s": 0.3}
-
-
-@pytest.fixture
-async def controller(database: str, store: Store, tmp_path: Path) -> AsyncIterator[Controller]:
-    await apply(store, open_sealer(tmp_path), small_inventory(lease=LONG_LEASE))
-    settings = RunSettings(
-        state_dir=tmp_path, listen=Endpoint("127.0.0.1", 0), join_grace_s=600, dns=NO_DNS
-    )
-    async with serving(settings, database) as controller:
-        yield controller
+from tests.controller.small_fleet import sql
 
 
 @contextlib.asynccontextmanager
 async def two_nodes(controller: Controller) -> AsyncIterator[tuple[SimulatedAgent, SimulatedAgent]]:
-    target, ca = f"127.0.0.1:{controller.port}", controller.ca
-    first, second = [
-        SimulatedAgent(id, target, ca.pem, await enrol(controller.store, ca, id))
-        for id in ("n1", "n2")
-    ]
+    first, second = await enrolled(controller, "n1", "n2")
     async with running(first), running(second):
-
-        async def shared() -> bool:
-            return len(first.granted) == 2 and len(second.granted) == 2
-
-        await until(shared)
+        await until(lambda: len(first.granted) == 2 and len(second.granted) == 2)
         yield first, second
 
 
@@ -57,17 +40,14 @@ async def fenced(controller: Controller, **more: object) -> fleet_pb2.FenceNodeR
 
 
 async def test_a_dead_nodes_egresses_go_elsewhere_long_before_its_lease_would_end(
-    controller: Controller,
+    for_ever: Controller,
 ) -> None:
+    controller = for_ever
     async with contextlib.AsyncExitStack() as stack:
         first, second = await stack.enter_async_context(two_nodes(controller))
         first.hand_over = False
         await submit(controller.store, 20)
-
-        async def spooled() -> bool:
-            return len(first.spool) == 10
-
-        await until(spooled)
+        await until(lambda: len(first.spool) == 10)
     # Both are off now; only the second comes back.
     async with running(second):
         await until(lambda: connected(controller.store, "n2"))
@@ -75,11 +55,7 @@ async def test_a_dead_nodes_egresses_go_elsewhere_long_before_its_lease_would_en
         assert (reply.at_stake.egresses, reply.at_stake.mailboxes) == (2, 4)
         assert dict(reply.at_stake.messages) == {"dispatched": 10}
         assert reply.node.state == "fenced"
-
-        async def taken_over() -> bool:
-            return len(second.granted) == 4
-
-        await until(taken_over)
+        await until(lambda: len(second.granted) == 4)
         # What was on it waits for it.
         assert (await states(controller.store))["dispatched"] == 10
     (entry,) = await audit_of(controller.store, "fence-node")
@@ -87,35 +63,25 @@ async def test_a_dead_nodes_egresses_go_elsewhere_long_before_its_lease_would_en
 
 
 async def test_a_fenced_node_that_is_alive_is_stopped_and_does_not_get_its_term_back(
-    controller: Controller,
+    for_ever: Controller,
 ) -> None:
+    controller = for_ever
     async with two_nodes(controller) as (first, second):
         term, had = first.epoch, first.granted
         reply = await fenced(controller, epoch=term)
         assert (reply.at_stake.life, reply.at_stake.connected) == ("alive", True)
-
-        async def stopped() -> bool:
-            return first.epoch > term and not first.granted and second.granted >= had
-
-        await until(stopped)
+        await until(lambda: first.epoch > term and not first.granted and second.granted >= had)
         heartbeats = len(first.grants)
-
-        async def spoke_on() -> bool:
-            return len(first.grants) >= heartbeats + 3
-
-        await until(spoke_on)
+        await until(lambda: len(first.grants) >= heartbeats + 3)
         assert all(not grant.egress_ids for grant in first.grants[heartbeats:])
         assert {grant.epoch for grant in first.grants[heartbeats:]} == {term + 1}
         await submit(controller.store, 20)
-
-        async def sent() -> bool:
-            return (await states(controller.store)).get("sent") == 20
-
-        await until(sent)
+        await until(lambda: states_have(controller.store, sent=20))
         assert not first.handed_over
 
 
-async def test_a_fence_ends_when_the_node_has_booted_again(controller: Controller) -> None:
+async def test_a_fence_ends_when_the_node_has_booted_again(for_ever: Controller) -> None:
+    controller = for_ever
     async with two_nodes(controller) as (first, _):
         await fenced(controller)
     first.boot_id = uuid.uuid4().hex
@@ -127,8 +93,9 @@ async def test_a_fence_ends_when_the_node_has_booted_again(controller: Controlle
 
 
 async def test_the_same_boot_stays_fenced_until_an_operator_opens_it(
-    controller: Controller,
+    for_ever: Controller,
 ) -> None:
+    controller = for_ever
     async with two_nodes(controller) as (first, _):
         await fenced(controller)
         sessions = first.sessions

@@ -2,49 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
-import pytest
 from postfleet.v1 import node_pb2
 
-from controller.keys.sealing import open_sealer
-from controller.server import Controller, serving
-from controller.serving.settings import Endpoint, RunSettings
+from controller.server import Controller
 from controller.store import Store
-from tests.controller.sessions.scene import connected, running, states, submit, until
+from tests.controller.sessions.scene import (
+    charged,
+    connected,
+    greylisted_and_not,
+    running,
+    states,
+    states_are,
+    submit,
+    until,
+)
 from tests.controller.simulated_agent import SimulatedAgent
-from tests.controller.small_fleet import apply, enrol, small_inventory, sql
-
-SETTINGS = {"listen": Endpoint("127.0.0.1", 0), "join_grace_s": 60}
-
-
-@pytest.fixture
-async def controller(database: str, store: Store, tmp_path: Path) -> AsyncIterator[Controller]:
-    await apply(store, open_sealer(tmp_path), small_inventory())
-    async with serving(RunSettings(state_dir=tmp_path, **SETTINGS), database) as controller:
-        yield controller
-
-
-async def two_agents(controller: Controller) -> tuple[SimulatedAgent, SimulatedAgent]:
-    """n1, whose receivers greylist everything, and n2."""
-    issued = [await enrol(controller.store, controller.ca, id) for id in ("n1", "n2")]
-    first, second = (
-        SimulatedAgent(id, f"127.0.0.1:{controller.port}", controller.ca.pem, each)
-        for id, each in zip(("n1", "n2"), issued, strict=True)
-    )
-    first.greylisted = True
-    return first, second
-
-
-async def charged(store: Store) -> dict[str, int]:
-    rows = await store.fetch_all(
-        sql(
-            "SELECT scope, sum(used) AS used FROM ledger WHERE scope IN ('egress', 'mailbox')"
-            " GROUP BY scope ORDER BY scope"
-        )
-    )
-    return {row["scope"]: row["used"] for row in rows}
+from tests.controller.small_fleet import sql
 
 
 async def all_deferred(store: Store, agent: SimulatedAgent, sent: int) -> None:
@@ -89,17 +62,13 @@ async def test_deferred_mail_of_a_released_egress_goes_out_from_its_next_node_ch
     controller: Controller,
 ) -> None:
     store = controller.store
-    first, second = await two_agents(controller)
+    first, second = await greylisted_and_not(controller)
     async with running(first), running(second):
         await until(lambda: connected(store, "n1"))
         await submit(store, 20)
         await all_deferred(store, first, sent=10)
         await store.execute(sql("UPDATE node SET decommissioned = true WHERE id = 'n1'"))
-
-        async def all_sent() -> bool:
-            return await states(store) == {"sent": 20}
-
-        await until(all_sent)
+        await until(lambda: states_are(store, sent=20))
     await check_moved(store, first, second)
 
 
@@ -107,17 +76,13 @@ async def test_a_node_that_comes_back_after_its_term_returns_its_queue_and_it_go
     controller: Controller,
 ) -> None:
     store = controller.store
-    first, second = await two_agents(controller)
+    first, second = await greylisted_and_not(controller)
     async with running(second):
         async with running(first):
             await until(lambda: connected(store, "n1"))
             await submit(store, 20)
             await all_deferred(store, first, sent=10)
-
-        async def taken_over() -> bool:
-            return len(second.granted) == 4
-
-        await until(taken_over)
+        await until(lambda: len(second.granted) == 4)
         # Nobody knows what n1 did with them: they wait for it, and say so.
         assert (await states(store)).get("queued") == 10
         reasons = await store.fetch_all(
@@ -129,11 +94,7 @@ async def test_a_node_that_comes_back_after_its_term_returns_its_queue_and_it_go
         async with running(first):
             await until(lambda: connected(store, "n1"))
             first.recall(list(first.spool))
-
-            async def all_sent() -> bool:
-                return await states(store) == {"sent": 20}
-
-            await until(all_sent)
+            await until(lambda: states_are(store, sent=20))
     await check_moved(store, first, second)
 
 
@@ -141,7 +102,7 @@ async def test_what_was_sent_after_all_is_not_sent_again_whatever_comes_later(
     controller: Controller,
 ) -> None:
     store = controller.store
-    first, second = await two_agents(controller)
+    first, second = await greylisted_and_not(controller)
     async with running(first), running(second):
         await until(lambda: connected(store, "n1"))
         await submit(store, 20)
@@ -151,10 +112,8 @@ async def test_what_was_sent_after_all_is_not_sent_again_whatever_comes_later(
             first.event(id, node_pb2.EVENT_KIND_SENT, reason="250 ok")
         first.recall(ids)
 
-        async def all_sent() -> bool:
-            return await states(store) == {"sent": 20} and not first.events
-
-        await until(all_sent)
+        await until(lambda: states_are(store, sent=20))
+        await until(lambda: not first.events)
     assert not any(second.handed_over[id] for id in ids)
 
 
@@ -162,15 +121,11 @@ async def test_a_message_that_came_back_is_not_planned_anew_when_its_day_is_over
     controller: Controller,
 ) -> None:
     store = controller.store
-    first, second = await two_agents(controller)
+    first, second = await greylisted_and_not(controller)
     async with running(first):
         await until(lambda: connected(store, "n1"))
         await submit(store, 10)
-
-        async def some_deferred() -> bool:
-            return bool(first.tried) and not first.events
-
-        await until(some_deferred)
+        await until(lambda: first.tried and not first.events)
         ids = sorted(first.tried)
         first.retry_s = 5
         # Nobody holds the egress while the day ends.
@@ -185,10 +140,6 @@ async def test_a_message_that_came_back_is_not_planned_anew_when_its_day_is_over
         before = await charged(store)
         first.recall(ids)
         first.greylisted = False
-
-        async def sent() -> bool:
-            return all(first.handed_over[id] == 1 for id in ids)
-
-        await until(sent)
+        await until(lambda: all(first.handed_over[id] == 1 for id in ids))
     assert await charged(store) == before
     assert not second.handed_over

@@ -6,25 +6,27 @@ from controller.server import Controller
 from controller.store import Transaction
 from controller.suppression.change import add
 from controller.suppression.entry import entry
-from tests.controller.sessions.scene import connected, running, states, submit, until
-from tests.controller.sessions.test_recall import controller, two_agents  # noqa: F401
+from tests.controller.sessions.scene import (
+    connected,
+    greylisted_and_not,
+    running,
+    states_are,
+    submit,
+    until,
+)
 from tests.controller.small_fleet import sql
 
 
 async def test_mail_that_waits_on_nodes_is_called_back_and_ends(
-    controller: Controller,  # noqa: F811
+    controller: Controller,
 ) -> None:
     store = controller.store
-    first, second = await two_agents(controller)
+    first, second = await greylisted_and_not(controller)
     second.hand_over = False
     async with running(first), running(second):
         await until(lambda: connected(store, "n1"))
         ids = await submit(store, 20)
-
-        async def on_nodes() -> bool:
-            return await states(store) == {"queued": 10, "dispatched": 10}
-
-        await until(on_nodes)
+        await until(lambda: states_are(store, queued=10, dispatched=10))
         # Half of what each of them has: deferred at one, waiting for its time at the other.
         stopped = sorted(first.spool)[:5] + sorted(second.spool)[:5]
         rows = await store.fetch_all(
@@ -44,17 +46,9 @@ async def test_mail_that_waits_on_nodes_is_called_back_and_ends(
             await add(tx, entries, "operator/jo")
 
         await store.run(work)
-
-        async def called_back() -> bool:
-            return not (set(stopped) & (set(first.spool) | set(second.spool)))
-
-        await until(called_back)
+        await until(lambda: not (set(stopped) & (set(first.spool) | set(second.spool))))
         first.greylisted, second.hand_over = False, True
-
-        async def ended() -> bool:
-            return await states(store) == {"suppressed": 10, "sent": 10}
-
-        await until(ended)
+        await until(lambda: states_are(store, suppressed=10, sent=10))
     sent = first.handed_over + second.handed_over
     assert not any(sent[id] for id in stopped)
     assert all(sent[id] == 1 for id in ids if id not in stopped)
