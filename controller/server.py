@@ -22,6 +22,7 @@ from controller.desired.current import CurrentFleet
 from controller.keys.authority import FleetCa, open_fleet_ca
 from controller.keys.credentials import ensure_operator
 from controller.keys.sealing import Sealer, open_sealer
+from controller.loops.campaigns import Campaigns
 from controller.loops.clock import Clock
 from controller.loops.cycle import run_forever
 from controller.loops.dispatch import Dispatcher
@@ -175,6 +176,7 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
     reconciler = Reconciler(store, join_grace_s=settings.join_grace_s)
     planner = Planner(store)
     sweeper = Sweeper(store)
+    campaigns = Campaigns(store)
     naming = Naming(store, listener.table)
     asking = Asking(store, listener.table, MailDns([(dns.host, dns.port) for dns in settings.dns]))
     recovery = Recovery(store)
@@ -190,6 +192,9 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
         lambda: run_forever("reconcile", reconciler.run_cycle, every_s=0.5),
         lambda: run_forever(
             "planner", planner.run_cycle, every_s=0.2, is_busy=lambda: planner.is_busy
+        ),
+        lambda: run_forever(
+            "campaigns", campaigns.run_cycle, every_s=1.0, is_busy=lambda: campaigns.is_busy
         ),
         lambda: run_forever("warming", Warming(store).run_cycle, every_s=60.0),
         lambda: run_forever("sweeper", sweeper.run_cycle, every_s=5.0),

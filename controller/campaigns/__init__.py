@@ -1,4 +1,4 @@
-"""Campaigns: many messages from one file. What is written, checked and made into mail.
+"""Campaigns: many messages from one file.
 
 Pure, and done where the operator is (the controller runs no template):
 
@@ -12,5 +12,15 @@ Pure, and done where the operator is (the controller runs no template):
     letter      a rendered message as RFC 5322 content
     prepare     every message of every recipient, or what is wrong
 
+In the controller:
+
+    settings    a campaign's settings as they travel and are stored
+    define      makes one, or changes its settings
+    take        takes recipients, through intake
+    steer       pause, resume, cancel
+    status      how one stands
+    service     the gRPC edge (CampaignService)
+
+When and through which mailbox a message goes is the planner's (controller.planner.lanes).
 Decision: docs/decisions/0020-templates-run-where-the-operator-is.md.
 """

@@ -13,6 +13,7 @@ from typing import Any
 
 import grpc
 from postfleet.v1 import (
+    campaign_pb2_grpc,
     feedback_pb2_grpc,
     fleet_pb2_grpc,
     shaping_pb2_grpc,
@@ -43,7 +44,9 @@ class Connection:
     def __init__(self, session: Session, channel: grpc.Channel) -> None:
         self._session = session
         # Names of methods are the services' own: none stands in two of them.
+        self.campaign = campaign_pb2_grpc.CampaignServiceStub(channel)
         self._stubs = (
+            self.campaign,
             fleet_pb2_grpc.FleetServiceStub(channel),
             suppression_pb2_grpc.SuppressionServiceStub(channel),
             shaping_pb2_grpc.ShapingServiceStub(channel),

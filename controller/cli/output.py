@@ -51,6 +51,8 @@ def _value(message: Message, field: Any) -> Any:
         return [as_data(each) if isinstance(each, Message) else each for each in value]
     if isinstance(value, Timestamp):
         return time_text(value) if message.HasField(field.name) else None
+    if isinstance(value, bytes):
+        return value.hex()
     if isinstance(value, Message):
         return as_data(value) if message.HasField(field.name) else None
     return value

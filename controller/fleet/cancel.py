@@ -8,7 +8,7 @@ instead of being dispatched again.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from postfleet.v1 import fleet_pb2
@@ -78,12 +78,11 @@ async def cancel_messages(
     async def work(tx: Transaction) -> fleet_pb2.CancelMessagesReply:
         rows = {row["id"]: row for row in await tx.fetch_all(_SQL["lock"], ids=ids)}
         verdicts = {id: judge(rows.get(id), actor) for id in ids}
-        await _end(tx, [(rows[id], v.detail) for id, v in verdicts.items() if v.ends], reason)
-        asked = [id for id, v in verdicts.items() if v.outcome == ASKED]
-        await tx.execute(_SQL["ask"], ids=asked, actor=actor)
-        fresh = [id for id in asked if not rows[id]["cancel_asked_by"]]
-        changed = {id: v for id, v in verdicts.items() if v.ends} | {
-            id: verdicts[id] for id in fresh
+        await carry_out(tx, rows, verdicts, actor, reason)
+        changed = {
+            id: verdict
+            for id, verdict in verdicts.items()
+            if verdict.ends or (verdict.outcome == ASKED and not rows[id]["cancel_asked_by"])
         }
         await write_audits(
             tx,
@@ -106,6 +105,19 @@ async def cancel_messages(
         )
 
     return await run_order(store, work, request.dry_run)
+
+
+async def carry_out(
+    tx: Transaction,
+    rows: Mapping[str, Row],
+    verdicts: Mapping[str, Verdict],
+    actor: str,
+    reason: str,
+) -> None:
+    """Does what `judge` said of rows that are locked."""
+    await _end(tx, [(rows[id], v.detail) for id, v in verdicts.items() if v.ends], reason)
+    asked = [id for id, v in verdicts.items() if v.outcome == ASKED]
+    await tx.execute(_SQL["ask"], ids=asked, actor=actor)
 
 
 async def end_what_came_back(tx: Transaction, limit: int) -> int:

@@ -105,7 +105,9 @@ async def _message(tx: Transaction, id_: str) -> list[Fact]:
         address = found["address"]
         words = f"any of {found['mailboxes']}; {address} comes first, as below"
         facts.append(Fact("mailboxes", words))
-    queue = {key: row[key] for key in ("client_id", "provider", "mailbox", "not_before", "id")}
+    queue = {
+        key: row[key] for key in ("client_id", "lane", "provider", "mailbox", "not_before", "id")
+    }
     ahead = await tx.fetch_value(_SQL["ahead"], **queue)
     more = " or more" if ahead >= 1000 else ""
     facts.append(Fact("queue", f"{ahead:,}{more} older messages to {row['provider']} before it"))

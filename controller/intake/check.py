@@ -27,6 +27,20 @@ _LINE_END = re.compile(r"[\r\n\0]")
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a campaign's message waits: its lane, why it waits in words, and whether its campaign
+    is to look at how it ended.
+    """
+
+    lane: int = 0
+    words: str = ""
+    awaited: bool = False
+
+
+NO_CAMPAIGN = Place()
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
     """A message as it was submitted. `not_before` is aware, or None: at once."""
 
@@ -36,11 +50,12 @@ class Submission:
     recipient: str
     not_before: datetime | None
     content: bytes
+    place: Place = NO_CAMPAIGN
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A well-formed submission. `fingerprint` is SHA-256 over all of it but client and key."""
+    """A well-formed submission. `fingerprint` is SHA-256 over all of it but client, key, place."""
 
     submission: Submission
     fingerprint: bytes

@@ -9,12 +9,12 @@ reason, asks again with the same keys and gets the same ids.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from controller.intake import facts
-from controller.intake.check import Admitted, Read, Submission, admit, read
+from controller.intake.check import Admitted, Place, Read, Submission, admit, read
 from controller.intake.rejection import Code, Rejection
 from controller.message_id import MessageId, new_message_id
 from controller.providers.table import provider_of
@@ -28,6 +28,7 @@ _MESSAGE = (
     ("id", "text"), ("client_id", "text"), ("idempotency_key", "text"), ("fingerprint", "bytea"),
     ("mailbox", "text"), ("recipient", "text"), ("not_before", "timestamptz"),
     ("wanted_at", "timestamptz"), ("size", "int4"), ("provider", "text"), ("receiver", "text"),
+    ("lane", "int4"), ("reason", "text"), ("awaited", "bool"),
 )  # fmt: skip
 _CONTENT = (("message_id", "text"), ("added", "bytea"), ("content", "bytea"))
 # So many messages are read before other tasks of the event loop get their turn.
@@ -45,14 +46,20 @@ class Taken:
 
 Result = Taken | Rejection
 Clock = Callable[[], datetime]
+Also = Callable[[Transaction, Mapping[int, Result]], Awaitable[None]]
 
 
 async def ingest(
-    store: Store, batch: Sequence[Submission], clock: Clock | None = None
+    store: Store,
+    batch: Sequence[Submission],
+    clock: Clock | None = None,
+    also: Also | None = None,
 ) -> list[Result]:
     """A result for each message, in order, after all that is accepted is committed.
 
-    `clock`: aware times; None: the database's.
+    `clock`: aware times; None: the database's. `also` writes what belongs to them in the same
+    transaction, given results by position (of those that could be read, the first of each key); it
+    runs again where the transaction does.
 
     Raises StoreUnavailable: what became of the batch is unknown; the same batch may be submitted
     again and gives every message once.
@@ -63,7 +70,7 @@ async def ingest(
         n: reading for n, reading in enumerate(readings) if isinstance(reading, Rejection)
     }
     if fresh:
-        results |= await _store(store, fresh, clock)
+        results |= await _store(store, fresh, clock, also)
     for n, (first, message) in repeated.items():
         results[n] = _same_answer(results[first], fresh[first], message)
     return [results[n] for n in range(len(batch))]
@@ -101,11 +108,16 @@ def _same_answer(answer: Result, first: Read, message: Read) -> Result:
     return Taken(answer.message_id, duplicate=True) if isinstance(answer, Taken) else answer
 
 
-async def _store(store: Store, fresh: dict[int, Read], clock: Clock | None) -> dict[int, Result]:
+async def _store(
+    store: Store, fresh: dict[int, Read], clock: Clock | None, also: Also | None
+) -> dict[int, Result]:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             async with store.transaction() as tx:
-                return await _store_in(tx, fresh, clock() if clock else await tx.now())
+                results = await _store_in(tx, fresh, clock() if clock else await tx.now())
+                if also is not None:
+                    await also(tx, results)
+                return results
         except (DuplicateRow, MissingReference, TransactionConflict):
             # Between our look and our COPY another batch took a key, or a client was removed;
             # now it can be seen.
@@ -153,7 +165,7 @@ async def _write(tx: Transaction, admitted: list[Admitted], receivers: Mapping[s
                 a.read.fingerprint, a.mailbox, a.read.recipient, a.not_before,
                 a.read.submission.not_before,
                 len(a.added) + len(a.read.submission.content),
-                *_whose(a.read.recipient, receivers),
+                *_whose(a.read.recipient, receivers), *_place(a.read.submission.place),
             )
             for a in admitted
         ),
@@ -166,6 +178,10 @@ async def _write(tx: Transaction, admitted: list[Admitted], receivers: Mapping[s
         [kind for _, kind in _CONTENT],
     )
     await tx.notify(CHANNEL)
+
+
+def _place(place: Place) -> tuple[int, str, bool]:
+    return place.lane, place.words, place.awaited
 
 
 def _whose(recipient: str, receivers: Mapping[str, str]) -> tuple[str | None, str | None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from controller.planner.lanes import PLAIN, Lane
 from controller.planner.limits import Sender
 from controller.planner.windows import Week
 
@@ -53,29 +54,28 @@ class Waiting:
     provider: str
     not_before: datetime
     charged: bool = False
+    lane: Lane = PLAIN
 
 
 class Queues:
-    """Waiting messages by mailbox (None: of any) and provider, each queue in its order."""
+    """Waiting messages by mailbox (None: of any), lane and provider, each queue in its order."""
 
     def __init__(self, messages: Iterable[Waiting]) -> None:
-        self._queues: dict[str | None, dict[str, deque[Waiting]]] = defaultdict(dict)
+        self._queues: dict[str | None, dict[Lane, dict[str, deque[Waiting]]]] = {}
         for message in sorted(messages, key=lambda m: (m.not_before, m.id)):
-            queue = self._queues[message.mailbox].setdefault(message.provider, deque())
-            queue.append(message)
+            lanes = self._queues.setdefault(message.mailbox, {})
+            lanes.setdefault(message.lane, {}).setdefault(message.provider, deque()).append(message)
 
-    def heads(self, mailbox: str) -> list[Waiting]:
-        """The first message of each queue that this mailbox may take from, the oldest first."""
-        heads = [
-            queue[0]
-            for owner in (mailbox, None)
-            if owner in self._queues
-            for queue in self._queues[owner].values()
-            if queue
-        ]
-        heads.sort(key=lambda m: (m.not_before, m.id))
-        return heads
+    def heads(self, sender: Sender) -> Iterator[tuple[Lane, list[Waiting]]]:
+        """By lane the first message of each queue that this mailbox may take from."""
+        for owner in (sender.mailbox, None):
+            for lane, queues in self._queues.get(owner, {}).items():
+                # One that has a mailbox already keeps it, whatever the pool is now.
+                if owner is not None or lane.admits(sender):
+                    heads = [queue[0] for queue in queues.values() if queue]
+                    if heads:
+                        yield lane, heads
 
     def remove(self, message: Waiting) -> None:
         """Takes the head of a queue away."""
-        self._queues[message.mailbox][message.provider].popleft()
+        self._queues[message.mailbox][message.lane][message.provider].popleft()

@@ -2,9 +2,9 @@
 
 Mailboxes are served in the order of their slots. Of those whose slots are due already, the one
 comes first that used the smallest share of its day's allowance; so mailboxes take turns, and one
-that may send more is chosen more often. A slot takes the oldest message that may go: one for this
-mailbox or one for any, to a provider with a budget. What a limit stops is held, and looked at again
-later.
+that may send more is chosen more often. A slot takes the best message that may go, one for this
+mailbox or one for any, to a provider with a budget, in a lane that is open: follow-ups first, then
+campaigns by their shares, then the oldest. What a limit stops is held, and looked at again later.
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ from datetime import date, datetime, timedelta
 from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR, Day, hour_of
+from controller.planner.lanes import Lane
 from controller.planner.limits import (
     OF_PROVIDER,
+    UNLIMITED,
     Account,
     Limit,
     Sender,
@@ -60,7 +62,8 @@ class Assignment:
             return ()
         day, hour, provider = self.day, self.hour, self.message.provider
         of_sender = accounts_of_sender(self.sender, day, hour)
-        return of_sender + accounts_toward(self.sender, provider, day, hour)
+        toward = accounts_toward(self.sender, provider, day, hour)
+        return (*of_sender, *toward, self.message.lane.account(hour))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,13 +75,15 @@ class Choice:
 
 
 def accounts_in(
-    boxes: Iterable[Box], providers: Iterable[str], moment: Moment
+    boxes: Iterable[Box], providers: Iterable[str], moment: Moment, lanes: Iterable[Lane] = ()
 ) -> Iterator[Account]:
     """All accounts that a choice at this moment may look at, some of them more than once."""
     providers = list(providers)
     hours = [hour_of(moment.now)]
     while hours[-1] + HOUR <= moment.until:
         hours.append(hours[-1] + HOUR)
+    for lane in lanes:
+        yield from map(lane.account, hours)
     seen: set[tuple[str, str, date]] = set()
     for box in boxes:
         sender = box.sender
@@ -136,32 +141,60 @@ class _Choosing:
         day, hour = box.week.day_of(at), hour_of(at)
         accounts = accounts_of_sender(box.sender, day.date, hour)
         spent = self._budgets.binding(accounts)
-        message, stopped = self._best(box, day, hour, spent)
-        if message is None:
-            if stopped is not None:
-                self._hold(box, stopped, at, day)
-            return
-        if message.not_before > at:
-            later = box.week.next_open(message.not_before)
-            if later is not None and later <= self._moment.until:
-                self._put(box, later)
-            return
-        self._assign(box, message, at, day, hour)
+        message, stopped, later = self._best(box, at, day, hour, spent)
+        if message is not None:
+            self._assign(box, message, at, day, hour)
+        elif stopped is not None:
+            self._hold(box, stopped, at, day)
+        elif later is not None:
+            opens = box.week.next_open(later)
+            if opens is not None and opens <= self._moment.until:
+                self._put(box, opens)
 
     def _best(
-        self, box: Box, day: Day, hour: datetime, spent: Account | None
-    ) -> tuple[Waiting | None, Account | None]:
-        """The message for this slot; or, where a limit stops all there are, that limit."""
-        stopped = None
-        for message in self._queues.heads(box.address):
+        self, box: Box, at: datetime, day: Day, hour: datetime, spent: Account | None
+    ) -> tuple[Waiting | None, Account | None, datetime | None]:
+        """The message for this slot; where a limit stops all there are, that limit; where all come
+        later, when the first one does.
+        """
+        stopped, ready, later = None, [], None
+        for lane, heads in self._queues.heads(box.sender):
+            opens = self._opens(lane, at)
+            if opens is None:
+                continue
+            turn = self._turn(lane, hour)
+            for message in heads:
+                begins = max(opens, message.not_before)
+                if begins > at:
+                    later = begins if later is None else min(later, begins)
+                else:
+                    # Ids differ, so messages are never compared.
+                    rank = (not lane.follow_up, turn, message.not_before, message.id)
+                    ready.append((rank, message))
+        ready.sort()
+        for _, message in ready:
             if message.charged:
-                return message, None
+                return message, None, None
             toward = accounts_toward(box.sender, message.provider, day.date, hour)
             account = spent or self._budgets.binding(toward)
             if account is None:
-                return message, None
+                return message, None, None
             stopped = stopped or account
-        return None, stopped
+        return None, stopped, later
+
+    def _opens(self, lane: Lane, at: datetime) -> datetime | None:
+        """From when on its messages may go; None: not within the horizon, for all we know."""
+        opens = lane.next_open(at)
+        while opens is not None and opens <= self._moment.until:
+            hour = hour_of(opens)
+            if lane.burst >= UNLIMITED or self._budgets.left(lane.account(hour)) > 0:
+                return opens
+            opens = lane.next_open(hour + HOUR)
+        return None
+
+    def _turn(self, lane: Lane, hour: datetime) -> float:
+        """The lower, the sooner: what its campaign used of the hour, for its weight."""
+        return (self._budgets.used(lane.account(hour)) + 1) / lane.weight
 
     def _assign(self, box: Box, message: Waiting, at: datetime, day: Day, hour: datetime) -> None:
         assignment = Assignment(message, box.sender, at, day.date, hour)

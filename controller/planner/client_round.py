@@ -15,13 +15,17 @@ from controller.planner import ledger
 from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
 from controller.planner.choice import Assignment, Moment, accounts_in, choose
+from controller.planner.lanes import Lane
 from controller.planner.limits import Sender
+from controller.planner.open_lanes import open_lanes, pools
 from controller.planner.reasons import Reasons, explain
 from controller.planner.settings import Settings, week_of
 from controller.planner.special import caps_for
 from controller.store import Row, Transaction, queries
 
 SQL = queries.load("planner")
+# Of each lane and provider at least so many heads of queues are read.
+_FEWEST = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +47,43 @@ async def plan_client(
         return Round(0, taken_by_other=True)
     boxes: dict[str, Box] = {}
     waiting: list[Waiting] = []
+    lanes = await open_lanes(tx, client_id, moment)
     if not client["retired"]:
-        boxes, waiting = await _read(tx, client, moment, batch)
-    caps = await caps_for(tx, client, boxes.values(), settings)
-    accounts = accounts_in(boxes.values(), {m.provider for m in waiting}, moment)
+        boxes, waiting = await _read(tx, client, moment, batch, lanes)
+    caps = await caps_for(tx, client, boxes.values(), settings, lanes.values())
+    providers = {m.provider for m in waiting}
+    accounts = accounts_in(boxes.values(), providers, moment, lanes.values())
     budgets = Budgets(caps, await ledger.used(tx, accounts))
     choice = choose(boxes.values(), Queues(waiting), budgets, moment, settings.pace, batch)
     scheduled = await _schedule(tx, choice.assignments, boxes, budgets)
     await _keep(tx, choice.slots)
-    why = await explain(tx, Reasons(client_id, moment, idle=not scheduled))
+    why = await explain(tx, Reasons(client_id, moment, list(lanes), idle=not scheduled))
     return Round(scheduled, why, more=bool(choice.slots))
 
 
 async def _read(
-    tx: Transaction, client: Row, moment: Moment, batch: int
+    tx: Transaction, client: Row, moment: Moment, batch: int, lanes: Mapping[int, Lane]
 ) -> tuple[dict[str, Box], list[Waiting]]:
     """Mailboxes with a due slot for which something waits, and what waits for them."""
-    asked = {"client_id": client["id"], "until": moment.until}
-    for_any = await tx.fetch_all(SQL["heads_for_any"], **asked, each=batch)
+    asked = {"client_id": client["id"], "until": moment.until, "lanes": list(lanes)}
+    each = max(_FEWEST, -(-batch // len(lanes)))
+    for_any = await tx.fetch_all(SQL["heads_for_any"], **asked, each=each)
     owners = await tx.fetch_all(SQL["boxes_with_own"], **asked, now=moment.now, limit=batch)
     own = []
     if owners:
         addresses = [row["address"] for row in owners]
         each = -(-batch // len(addresses))
         own = await tx.fetch_all(SQL["own_heads"], **asked, addresses=addresses, each=each)
+    limit = min(batch, len(for_any))
     rows = list(owners)
-    if for_any:
-        limit = min(batch, len(for_any))
-        rows += await tx.fetch_all(SQL["boxes_for_any"], **asked, now=moment.now, limit=limit)
+    for domains, mailboxes in pools(lanes[row["lane"]] for row in for_any):
+        rows += await tx.fetch_all(
+            SQL["boxes_for_any"], client_id=client["id"], until=moment.until, now=moment.now,
+            limit=limit, domains=domains, mailboxes=mailboxes,
+        )  # fmt: skip
     windows = tuple(client["windows"])
     boxes = {row["address"]: _box(row, client["id"], windows) for row in rows}
-    return boxes, [_waiting(row) for row in (*for_any, *own)]
+    return boxes, [_waiting(row, lanes[row["lane"]]) for row in (*for_any, *own)]
 
 
 def _box(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
@@ -88,9 +98,9 @@ def _box(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
     )  # fmt: skip
 
 
-def _waiting(row: Row) -> Waiting:
+def _waiting(row: Row, lane: Lane) -> Waiting:
     return Waiting(
-        row["id"], row["mailbox"], row["provider"], row["not_before"], row["charged"]
+        row["id"], row["mailbox"], row["provider"], row["not_before"], row["charged"], lane
     )  # fmt: skip
 
 

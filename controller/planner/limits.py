@@ -1,8 +1,8 @@
 """The limits on sending, and which of them a message counts toward. Pure.
 
 All hold at once and the lowest wins. A limit is kept in accounts of the ledger: one for each
-subject and each day or hour. A new limit (of a campaign, say) is a name here, its accounts below,
-and its cap in `Caps`.
+subject and each day or hour. A new limit is a name here, its accounts below (a campaign's: in its
+lane), and its cap in `Caps`.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ class Limit(StrEnum):
     DOMAIN_PROVIDER_HOUR = "domain provider hour"
     PROVIDER_EGRESS_HOUR = "provider egress hour"
     CLIENT_DAY = "client day"
+    CAMPAIGN_HOUR = "campaign hour"
 
 
 SCOPES: Mapping[Limit, str] = {
@@ -43,6 +44,7 @@ SCOPES: Mapping[Limit, str] = {
     Limit.DOMAIN_PROVIDER_HOUR: "domain-provider",
     Limit.PROVIDER_EGRESS_HOUR: "provider-egress",
     Limit.CLIENT_DAY: "client",
+    Limit.CAMPAIGN_HOUR: "campaign",
 }
 """The scope of a limit's accounts in the ledger."""
 
@@ -126,6 +128,8 @@ class Caps:
                 Limit.CLIENT_DAY: UNLIMITED
                 if limits.client_per_day is None
                 else limits.client_per_day,
+                # Only where a campaign has a burst.
+                Limit.CAMPAIGN_HOUR: UNLIMITED,
             },
             special or {},
             changes or {},

@@ -7,7 +7,7 @@ slot. What a limit or a stop holds up says which one, and is corrected at the he
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from controller.planner.choice import Moment
@@ -24,10 +24,11 @@ _MAILBOXES = 100
 
 @dataclass(frozen=True, slots=True)
 class Reasons:
-    """Whose messages. `idle`: the round assigned nothing."""
+    """Whose messages. `lanes`: those that are open. `idle`: the round assigned nothing."""
 
     client_id: str
     moment: Moment
+    lanes: Sequence[int]
     idle: bool
 
 
@@ -41,10 +42,11 @@ async def explain(tx: Transaction, of: Reasons) -> str:
     if of.idle:
         some = await _stopped(tx, of, [])
         causes |= some
-        heads = await tx.fetch_all(SQL["heads_for_any"], **asked, each=_HEAD)
+        lanes = list(of.lanes)
+        heads = await tx.fetch_all(SQL["heads_for_any"], **asked, lanes=lanes, each=_HEAD)
         why_none = await _why_none(tx, of.client_id, some) if heads else ""
         rows += heads + await tx.fetch_all(
-            SQL["own_heads"], **asked, addresses=sorted(some), each=_HEAD
+            SQL["own_heads"], **asked, lanes=lanes, addresses=sorted(some), each=_HEAD
         )
     reasons = {row["id"]: _reason(row, causes, why_none) for row in rows}
     changed = {row["id"]: reasons[row["id"]] for row in rows if reasons[row["id"]] != row["reason"]}

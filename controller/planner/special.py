@@ -1,16 +1,18 @@
-"""Caps of single subjects that differ from the fleet's: of warm-ups, and by receivers' words.
+"""Caps of single subjects that differ from the fleet's: of warm-ups, of campaigns' bursts, and by
+receivers' words.
 
-The latter are those of view rate_limit: pairs that a receiver wants slower, or does not want now.
+The last are those of view rate_limit: pairs that a receiver wants slower, or does not want now.
 They change by themselves, and it is known when.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from controller.planner.boxes import Box
-from controller.planner.limits import Caps, Limit
+from controller.planner.lanes import Lane
+from controller.planner.limits import UNLIMITED, Caps, Limit
 from controller.planner.settings import Settings
 from controller.planner.warm_up import allowance
 from controller.store import Row, Transaction, queries
@@ -20,10 +22,16 @@ WARM_UP = queries.load("warm_up")
 
 
 async def caps_for(
-    tx: Transaction, client: Row, boxes: Collection[Box], settings: Settings
+    tx: Transaction,
+    client: Row,
+    boxes: Collection[Box],
+    settings: Settings,
+    lanes: Iterable[Lane] = (),
 ) -> Caps:
-    """The fleet's, with those that concern these mailboxes of a client."""
-    special: dict[tuple[Limit, str], int] = {}
+    """The fleet's, with those that concern these mailboxes and lanes of a client."""
+    special: dict[tuple[Limit, str], int] = {
+        (Limit.CAMPAIGN_HOUR, lane.subject): lane.burst for lane in lanes if lane.burst < UNLIMITED
+    }
     changes: dict[tuple[Limit, str], datetime] = {}
     if client["per_day"] is not None:
         special[Limit.CLIENT_DAY, client["id"]] = client["per_day"]

@@ -31,6 +31,7 @@ _SETTINGS = {
     Limit.DOMAIN_PROVIDER_HOUR: "quiet hours: the rate doubles with each",
     Limit.DOMAIN_PROVIDER_DAY: "fleet.limits.domain_provider_per_day",
     Limit.PROVIDER_EGRESS_HOUR: "fleet.limits.provider_egress_per_hour",
+    Limit.CAMPAIGN_HOUR: "burst_per_hour in the campaign file",
     Limit.CLIENT_DAY: "clients[].per_day, fleet.limits.client_per_day",
 }
 

@@ -64,6 +64,18 @@ class Week:
         return None
 
 
+def meet(one: Week, other: Week, now: datetime) -> bool:
+    """Whether there is a moment within nine days in which both are open."""
+    day = one.day_of(now)
+    for _ in range(9):
+        for span in one.open_on(day, now):
+            opens = other.next_open(span.start)
+            if opens is not None and opens < span.end:
+                return True
+        day = one.day_after(day)
+    return False
+
+
 @lru_cache(maxsize=4096)
 def _spans(week: Week, day: Day) -> tuple[Span, ...]:
     """In order, without overlaps."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from postfleet.v1 import (
+    campaign_pb2_grpc,
     feedback_pb2_grpc,
     fleet_pb2_grpc,
     node_pb2_grpc,
@@ -13,6 +14,7 @@ from postfleet.v1 import (
     suppression_pb2_grpc,
 )
 
+from controller.campaigns.service import CampaignService
 from controller.desired.current import CurrentFleet
 from controller.feedback.service import FeedbackService
 from controller.fleet.service import FleetService
@@ -47,6 +49,7 @@ def services(
     submission = SubmissionService(store)
     suppression = SuppressionService(store)
     shaping = ShapingService(store)
+    campaign = CampaignService(store)
     feedback = FeedbackService(store)
     return [
         (
@@ -67,6 +70,12 @@ def services(
             "postfleet.v1.SuppressionService",
             lambda server: suppression_pb2_grpc.add_SuppressionServiceServicer_to_server(
                 suppression, server
+            ),
+        ),
+        (
+            "postfleet.v1.CampaignService",
+            lambda server: campaign_pb2_grpc.add_CampaignServiceServicer_to_server(
+                campaign, server
             ),
         ),
         (

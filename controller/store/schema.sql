@@ -52,6 +52,88 @@ CREATE TABLE public.breaker (
     CONSTRAINT breaker_scope_check CHECK ((scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])))
 );
 
+CREATE TABLE public.campaign (
+    id text NOT NULL,
+    client_id text NOT NULL,
+    state text DEFAULT 'running'::text NOT NULL,
+    text_sha256 bytea NOT NULL,
+    message_domain text NOT NULL,
+    priority integer NOT NULL,
+    burst_per_hour integer,
+    windows text[] NOT NULL,
+    time_zone text NOT NULL,
+    domains text[],
+    mailboxes text[],
+    delays_days integer[] NOT NULL,
+    on_uncertain text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    ending boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    created_by text NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    changed_by text NOT NULL,
+    CONSTRAINT campaign_burst_per_hour_check CHECK ((burst_per_hour > 0)),
+    CONSTRAINT campaign_on_uncertain_check CHECK ((on_uncertain = ANY (ARRAY['stop'::text, 'resend'::text]))),
+    CONSTRAINT campaign_priority_check CHECK (((priority >= 0) AND (priority <= 100))),
+    CONSTRAINT campaign_state_check CHECK ((state = ANY (ARRAY['running'::text, 'paused'::text, 'finished'::text, 'cancelled'::text])))
+);
+
+COMMENT ON COLUMN public.campaign.text_sha256 IS 'of its templates: a text is fixed once it began';
+
+COMMENT ON COLUMN public.campaign.message_domain IS 'stands in the Message-ID of its messages';
+
+COMMENT ON COLUMN public.campaign.domains IS 'of the pool, beside mailboxes; NULL: all of the client''s';
+
+COMMENT ON COLUMN public.campaign.delays_days IS 'of each follow-up, after the message before it';
+
+COMMENT ON COLUMN public.campaign.ending IS 'cancelled, and not all of its messages have ended yet';
+
+CREATE TABLE public.campaign_follow_up (
+    campaign_id text NOT NULL,
+    recipient text NOT NULL COLLATE pg_catalog."C",
+    step integer NOT NULL,
+    address text NOT NULL,
+    content bytea NOT NULL,
+    CONSTRAINT campaign_follow_up_step_check CHECK ((step > 0))
+);
+
+CREATE TABLE public.campaign_lane (
+    id integer NOT NULL,
+    campaign_id text NOT NULL,
+    time_zone text NOT NULL,
+    follow_up boolean NOT NULL
+);
+
+ALTER TABLE public.campaign_lane ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.campaign_lane_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.campaign_recipient (
+    campaign_id text NOT NULL,
+    recipient text NOT NULL COLLATE pg_catalog."C",
+    time_zone text NOT NULL,
+    step integer DEFAULT 0 NOT NULL,
+    message_id text COLLATE pg_catalog."C",
+    mailbox text,
+    next_at timestamp with time zone,
+    state text NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    CONSTRAINT campaign_recipient_state_check CHECK ((state = ANY (ARRAY['open'::text, 'done'::text, 'stopped'::text, 'refused'::text])))
+);
+
+COMMENT ON COLUMN public.campaign_recipient.recipient IS 'in lower case';
+
+COMMENT ON COLUMN public.campaign_recipient.step IS '0: the first message';
+
+COMMENT ON COLUMN public.campaign_recipient.message_id IS 'of that step';
+
+COMMENT ON COLUMN public.campaign_recipient.next_at IS 'when the next follow-up is due; NULL: none is, yet';
+
 CREATE TABLE public.client (
     id text NOT NULL,
     name text NOT NULL,
@@ -201,7 +283,7 @@ CREATE TABLE public.ledger_hour (
     subject text NOT NULL,
     hour timestamp with time zone NOT NULL,
     used integer NOT NULL,
-    CONSTRAINT ledger_hour_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'provider-egress'::text, 'domain-provider'::text]))),
+    CONSTRAINT ledger_hour_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'provider-egress'::text, 'domain-provider'::text, 'campaign'::text]))),
     CONSTRAINT ledger_hour_used_check CHECK ((used >= 0))
 );
 
@@ -273,6 +355,8 @@ CREATE TABLE public.message (
     cancel_asked_by text,
     receiver text,
     wanted_at timestamp with time zone,
+    lane integer DEFAULT 0 NOT NULL,
+    awaited boolean DEFAULT false NOT NULL,
     CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
 );
 
@@ -281,6 +365,10 @@ COMMENT ON COLUMN public.message.provider IS 'who runs the recipient''s mailbox;
 COMMENT ON COLUMN public.message.receiver IS 'the provider, or where it is `other` the domain of its MX hosts; NULL: not looked for yet';
 
 COMMENT ON COLUMN public.message.wanted_at IS 'before which its sender does not want it sent; NULL: at once. not_before is never earlier';
+
+COMMENT ON COLUMN public.message.lane IS 'of a campaign; 0: of none';
+
+COMMENT ON COLUMN public.message.awaited IS 'its campaign has not looked yet at how it ended';
 
 CREATE TABLE public.message_content (
     message_id text NOT NULL COLLATE pg_catalog."C",
@@ -473,6 +561,21 @@ ALTER TABLE ONLY public.audit
 ALTER TABLE ONLY public.breaker
     ADD CONSTRAINT breaker_pkey PRIMARY KEY (scope, provider, subject);
 
+ALTER TABLE ONLY public.campaign_follow_up
+    ADD CONSTRAINT campaign_follow_up_pkey PRIMARY KEY (campaign_id, recipient, step);
+
+ALTER TABLE ONLY public.campaign_lane
+    ADD CONSTRAINT campaign_lane_campaign_id_time_zone_follow_up_key UNIQUE (campaign_id, time_zone, follow_up);
+
+ALTER TABLE ONLY public.campaign_lane
+    ADD CONSTRAINT campaign_lane_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.campaign
+    ADD CONSTRAINT campaign_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.campaign_recipient
+    ADD CONSTRAINT campaign_recipient_pkey PRIMARY KEY (campaign_id, recipient);
+
 ALTER TABLE ONLY public.client
     ADD CONSTRAINT client_pkey PRIMARY KEY (id);
 
@@ -579,6 +682,12 @@ CREATE INDEX assignment_by_node ON public.assignment USING btree (node_id);
 
 CREATE INDEX audit_by_subject ON public.audit USING btree (subject, id);
 
+CREATE INDEX campaign_of_client ON public.campaign USING btree (client_id, id);
+
+CREATE INDEX campaign_recipient_due ON public.campaign_recipient USING btree (next_at) WHERE ((state = 'open'::text) AND (next_at IS NOT NULL));
+
+CREATE INDEX campaign_recipient_open ON public.campaign_recipient USING btree (campaign_id) WHERE (state = 'open'::text);
+
 CREATE INDEX discard_by_node ON public.discard USING btree (node_id);
 
 CREATE INDEX event_by_message ON public.event USING btree (message_id);
@@ -601,6 +710,10 @@ CREATE INDEX message_by_recipient ON public.message USING btree (lower(recipient
 
 CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);
 
+CREATE INDEX message_ended_in_campaign ON public.message USING btree (lane, id) WHERE (awaited AND (state = ANY (ARRAY['sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])));
+
+CREATE INDEX message_of_lane ON public.message USING btree (lane, state, id) WHERE (lane > 0);
+
 CREATE INDEX message_of_unknown_provider ON public.message USING btree (lower(regexp_replace(recipient, '^.*@'::text, ''::text))) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
 
 CREATE INDEX message_on_node ON public.message USING btree (node_id, id) WHERE (state = ANY (ARRAY['dispatched'::text, 'queued'::text]));
@@ -611,9 +724,9 @@ CREATE INDEX message_to_cancel ON public.message USING btree (node_id, id) WHERE
 
 CREATE INDEX message_unexplained ON public.message USING btree (client_id, not_before, id) WHERE ((state = 'accepted'::text) AND (reason = ''::text));
 
-CREATE INDEX message_waiting ON public.message USING btree (client_id, COALESCE(provider, 'unknown'::text), mailbox, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NOT NULL));
+CREATE INDEX message_waiting ON public.message USING btree (client_id, lane, COALESCE(provider, 'unknown'::text), mailbox, not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NOT NULL));
 
-CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, COALESCE(provider, 'unknown'::text), not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
+CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, lane, COALESCE(provider, 'unknown'::text), not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
 
 CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
 
@@ -652,6 +765,18 @@ ALTER TABLE ONLY public.assignment
 
 ALTER TABLE ONLY public.assignment
     ADD CONSTRAINT assignment_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id);
+
+ALTER TABLE ONLY public.campaign
+    ADD CONSTRAINT campaign_client_id_fkey FOREIGN KEY (client_id) REFERENCES public.client(id);
+
+ALTER TABLE ONLY public.campaign_follow_up
+    ADD CONSTRAINT campaign_follow_up_campaign_id_recipient_fkey FOREIGN KEY (campaign_id, recipient) REFERENCES public.campaign_recipient(campaign_id, recipient);
+
+ALTER TABLE ONLY public.campaign_lane
+    ADD CONSTRAINT campaign_lane_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES public.campaign(id);
+
+ALTER TABLE ONLY public.campaign_recipient
+    ADD CONSTRAINT campaign_recipient_campaign_id_fkey FOREIGN KEY (campaign_id) REFERENCES public.campaign(id);
 
 ALTER TABLE ONLY public.discard
     ADD CONSTRAINT discard_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.message(id) ON DELETE CASCADE;

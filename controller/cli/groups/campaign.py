@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from controller.cli.command import Session, add
+from controller.cli.options import DryRun, Filter, Limit, OfClient, Reason
 
 group = typer.Typer(
     help="Campaigns: many messages from one file, with windows, limits and follow-ups.",
     no_args_is_help=True,
 )
 
+Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name of a campaign")]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A campaign file (YAML)")]
 
 
@@ -43,3 +45,71 @@ def check(
     from controller.cli.campaign_check import check as run
 
     run(session, file, sample)
+
+
+@add(
+    group,
+    "start",
+    examples=(
+        "postfleet campaign start november.yaml --dry-run",
+        "postfleet campaign start november.yaml",
+    ),
+)
+def start(session: Session, file: File, dry_run: DryRun = False) -> None:
+    """Check a campaign, then hand all of it over: it sends as its windows and limits allow.
+
+    Nothing is handed over before every message was rendered. Starting it again changes nothing;
+    after Ctrl-C or an error the same command does the rest. Priority, burst, windows and pool may
+    change from one start to the next; the text may not.
+    """
+    from controller.cli.campaign_start import start as run
+
+    run(session, file, dry_run)
+
+
+@add(group, "list", examples=("postfleet campaign list --client harbor",))
+def list_(session: Session, filter: Filter = "", client: OfClient = "", limit: Limit = 100) -> None:
+    """List campaigns by name."""
+    from controller.cli.campaigns import show_all
+
+    show_all(session, filter, client, limit)
+
+
+@add(group, "status", examples=("postfleet campaign status november-2026",))
+def status(session: Session, campaign: Name) -> None:
+    """Say how a campaign stands: its messages by state, who was refused, who heard enough."""
+    from controller.cli.campaigns import show
+
+    show(session, campaign)
+
+
+@add(
+    group,
+    "pause",
+    examples=("postfleet campaign pause november-2026 --reason 'the link is broken'",),
+)
+def pause(session: Session, campaign: Name, reason: Reason = "", dry_run: DryRun = False) -> None:
+    """Hold what waits. What is on a node already (minutes of mail) may still go out."""
+    from controller.cli.campaigns import steer
+
+    steer(session, campaign, "pause", reason, dry_run)
+
+
+@add(group, "resume", examples=("postfleet campaign resume november-2026",))
+def resume(session: Session, campaign: Name, reason: Reason = "", dry_run: DryRun = False) -> None:
+    """Let a paused campaign go on."""
+    from controller.cli.campaigns import steer
+
+    steer(session, campaign, "resume", reason, dry_run)
+
+
+@add(
+    group,
+    "cancel",
+    examples=("postfleet campaign cancel november-2026 --reason 'wrong list'",),
+)
+def cancel(session: Session, campaign: Name, reason: Reason = "", dry_run: DryRun = False) -> None:
+    """End a campaign for good: what waits ends, what nodes have is asked back, nothing follows."""
+    from controller.cli.campaigns import steer
+
+    steer(session, campaign, "cancel", reason, dry_run)

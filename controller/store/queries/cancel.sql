@@ -7,6 +7,24 @@ SELECT m.id, m.state, m.attempts, m.reason, coalesce(m.node_id, '') AS node_id,
 FROM message AS m WHERE m.id = ANY(%(ids)s)
 ORDER BY m.id FOR UPDATE OF m
 
+-- lock_campaigns --
+-- What is to end of campaigns that were cancelled, of each lane at most so many, as `lock` gives it;
+-- locked.
+SELECT m.id, m.state, m.attempts, m.reason, coalesce(m.node_id, '') AS node_id,
+       coalesce(m.cancel_asked_by, '') AS cancel_asked_by, c.changed_by AS actor,
+       c.reason AS why,
+       EXISTS (SELECT 1 FROM lease AS l WHERE l.node_id = m.node_id AND l.held) AS term_held
+FROM campaign AS c
+JOIN campaign_lane AS l ON l.campaign_id = c.id
+CROSS JOIN LATERAL (
+    SELECT x.* FROM message AS x
+    WHERE x.lane = l.id AND x.state IN ('accepted', 'scheduled', 'dispatched', 'queued')
+      AND x.lane > 0 AND x.cancel_asked_by IS NULL
+    LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+) AS m
+WHERE c.state = 'cancelled' AND c.ending
+
 -- end --
 -- Ends messages that no node has. The arrays run in parallel.
 UPDATE message AS m

@@ -34,7 +34,9 @@ JOIN ledger_hour AS l USING (scope, subject, hour)
 -- back before, was attempted by now, or may have been, is passed over. Gives how many gave something
 -- back.
 WITH charged AS (
-    SELECT id, client_id, mailbox, split_part(mailbox, '@', 2) AS domain, egress_id,
+    SELECT id, client_id || '/' || coalesce((SELECT l.campaign_id FROM campaign_lane AS l
+                                             WHERE l.id = message.lane), '') AS campaign,
+           client_id, mailbox, split_part(mailbox, '@', 2) AS domain, egress_id,
            charged_day AS day, charged_hour AS hour, coalesce(charged_provider, '') AS provider
     FROM message
     WHERE id = ANY(%(ids)s) AND charged_day IS NOT NULL AND attempts = 0 AND state <> 'uncertain'
@@ -57,7 +59,8 @@ WITH charged AS (
     FROM charged
     CROSS JOIN LATERAL (VALUES ('mailbox', mailbox), ('egress', egress_id),
                                ('provider-egress', provider || '/' || egress_id),
-                               ('domain-provider', domain || '/' || provider))
+                               ('domain-provider', domain || '/' || provider),
+                               ('campaign', campaign))
         AS t (scope, subject)
     GROUP BY scope, subject, hour
 ), held AS (

@@ -13,8 +13,18 @@ ORDER BY c.id
 -- references to the client alone.
 SELECT id, windows, per_day, retired FROM client WHERE id = %(id)s FOR NO KEY UPDATE SKIP LOCKED
 
+-- lanes --
+-- The lanes of a client's campaigns that run.
+SELECT l.id, l.campaign_id, l.time_zone, l.follow_up, c.priority, c.burst_per_hour, c.windows,
+       c.domains, c.mailboxes
+FROM campaign AS c
+JOIN campaign_lane AS l ON l.campaign_id = c.id
+WHERE c.client_id = %(client_id)s AND c.state = 'running'
+ORDER BY l.id
+
 -- boxes_for_any --
--- The mailboxes of a client that nothing stops and whose slots are due, the longest due first.
+-- The mailboxes of a client that nothing stops and whose slots are due, the longest due first; only
+-- those on these domains and with these addresses where `domains` is not NULL.
 WITH stopped AS (
     SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
 )
@@ -30,23 +40,27 @@ WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
   AND (b.address, 'mailbox') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.domain, 'domain') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.client_id, 'client') NOT IN (SELECT subject, scope FROM stopped)
+  AND (%(domains)s::text[] IS NULL OR b.domain = ANY(%(domains)s) OR b.address = ANY(%(mailboxes)s))
 ORDER BY b.due_at, b.address
 LIMIT %(limit)s
 
 -- boxes_with_own --
--- Of the same those for which messages wait that name them.
+-- Of the same those for which messages wait, in these lanes, that name them.
 WITH RECURSIVE stopped AS (
     SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
-), provider (name) AS (
-    (SELECT coalesce(m.provider, 'unknown') FROM message AS m
-     WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
-     ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+), queue (lane, provider) AS (
+    SELECT l.lane, (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+                    WHERE m.client_id = %(client_id)s AND m.lane = l.lane
+                      AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+                    ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM unnest(%(lanes)s::integer[]) AS l (lane)
     UNION ALL
-    SELECT (SELECT coalesce(m.provider, 'unknown') FROM message AS m
-            WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
-              AND coalesce(m.provider, 'unknown') > p.name
-            ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
-    FROM provider AS p WHERE p.name IS NOT NULL
+    SELECT q.lane, (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+                    WHERE m.client_id = %(client_id)s AND m.lane = q.lane
+                      AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+                      AND coalesce(m.provider, 'unknown') > q.provider
+                    ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM queue AS q WHERE q.provider IS NOT NULL
 )
 SELECT b.address, b.display_name, b.egress_id, b.domain, d.time_zone, b.seed,
        nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until
@@ -61,11 +75,11 @@ WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
   AND (b.domain, 'domain') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.client_id, 'client') NOT IN (SELECT subject, scope FROM stopped)
   AND EXISTS (SELECT 1
-              FROM provider AS p
+              FROM queue AS q
               CROSS JOIN LATERAL (
                   SELECT 1 FROM message AS m
-                  WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
-                    AND coalesce(m.provider, 'unknown') = p.name AND m.mailbox = b.address
+                  WHERE m.client_id = %(client_id)s AND m.lane = q.lane AND m.state = 'accepted'
+                    AND coalesce(m.provider, 'unknown') = q.provider AND m.mailbox = b.address
                     AND m.not_before <= %(until)s
                   LIMIT 1
               ) AS found)
@@ -73,52 +87,60 @@ ORDER BY b.due_at, b.address
 LIMIT %(limit)s
 
 -- own_heads --
--- The oldest due messages that name one of these mailboxes, so many for each mailbox and provider.
-WITH RECURSIVE provider (name) AS (
-    (SELECT coalesce(m.provider, 'unknown') FROM message AS m
-     WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
-     ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+-- The oldest due messages in these lanes that name one of these mailboxes, so many for each mailbox,
+-- lane and provider.
+WITH RECURSIVE queue (lane, provider) AS (
+    SELECT l.lane, (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+                    WHERE m.client_id = %(client_id)s AND m.lane = l.lane
+                      AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+                    ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM unnest(%(lanes)s::integer[]) AS l (lane)
     UNION ALL
-    SELECT (SELECT coalesce(m.provider, 'unknown') FROM message AS m
-            WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NOT NULL
-              AND coalesce(m.provider, 'unknown') > p.name
-            ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
-    FROM provider AS p WHERE p.name IS NOT NULL
+    SELECT q.lane, (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+                    WHERE m.client_id = %(client_id)s AND m.lane = q.lane
+                      AND m.state = 'accepted' AND m.mailbox IS NOT NULL
+                      AND coalesce(m.provider, 'unknown') > q.provider
+                    ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM queue AS q WHERE q.provider IS NOT NULL
 )
-SELECT w.id, w.mailbox, w.provider, w.not_before, w.charged, w.reason
-FROM provider AS p
+SELECT w.id, w.mailbox, w.lane, w.provider, w.not_before, w.charged, w.reason
+FROM queue AS q
 CROSS JOIN unnest(%(addresses)b::text[]) AS a (address)
 CROSS JOIN LATERAL (
-    SELECT m.id, m.mailbox, p.name AS provider, m.not_before, m.charged_day IS NOT NULL AS charged,
+    SELECT m.id, m.mailbox, m.lane, q.provider, m.not_before, m.charged_day IS NOT NULL AS charged,
            m.reason
     FROM message AS m
-    WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
-      AND coalesce(m.provider, 'unknown') = p.name AND m.mailbox = a.address AND m.not_before <= %(until)s
+    WHERE m.client_id = %(client_id)s AND m.lane = q.lane AND m.state = 'accepted'
+      AND coalesce(m.provider, 'unknown') = q.provider AND m.mailbox = a.address AND m.not_before <= %(until)s
     ORDER BY m.not_before, m.id
     LIMIT %(each)s
 ) AS w
 
 -- heads_for_any --
--- The oldest due messages for which the planner chooses the mailbox, so many for each provider.
-WITH RECURSIVE provider (name) AS (
-    (SELECT coalesce(m.provider, 'unknown') FROM message AS m
-     WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NULL
-     ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+-- The oldest due messages in these lanes for which the planner chooses the mailbox, so many for each
+-- lane and provider.
+WITH RECURSIVE queue (lane, provider) AS (
+    SELECT l.lane, (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+                    WHERE m.client_id = %(client_id)s AND m.lane = l.lane
+                      AND m.state = 'accepted' AND m.mailbox IS NULL
+                    ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM unnest(%(lanes)s::integer[]) AS l (lane)
     UNION ALL
-    SELECT (SELECT coalesce(m.provider, 'unknown') FROM message AS m
-            WHERE m.client_id = %(client_id)s AND m.state = 'accepted' AND m.mailbox IS NULL
-              AND coalesce(m.provider, 'unknown') > p.name
-            ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
-    FROM provider AS p WHERE p.name IS NOT NULL
+    SELECT q.lane, (SELECT coalesce(m.provider, 'unknown') FROM message AS m
+                    WHERE m.client_id = %(client_id)s AND m.lane = q.lane
+                      AND m.state = 'accepted' AND m.mailbox IS NULL
+                      AND coalesce(m.provider, 'unknown') > q.provider
+                    ORDER BY coalesce(m.provider, 'unknown') LIMIT 1)
+    FROM queue AS q WHERE q.provider IS NOT NULL
 )
-SELECT w.id, w.mailbox, w.provider, w.not_before, w.charged, w.reason
-FROM provider AS p
+SELECT w.id, w.mailbox, w.lane, w.provider, w.not_before, w.charged, w.reason
+FROM queue AS q
 CROSS JOIN LATERAL (
-    SELECT m.id, m.mailbox, p.name AS provider, m.not_before, m.charged_day IS NOT NULL AS charged,
+    SELECT m.id, m.mailbox, m.lane, q.provider, m.not_before, m.charged_day IS NOT NULL AS charged,
            m.reason
     FROM message AS m
-    WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
-      AND coalesce(m.provider, 'unknown') = p.name AND m.mailbox IS NULL AND m.not_before <= %(until)s
+    WHERE m.client_id = %(client_id)s AND m.lane = q.lane AND m.state = 'accepted'
+      AND coalesce(m.provider, 'unknown') = q.provider AND m.mailbox IS NULL AND m.not_before <= %(until)s
     ORDER BY m.not_before, m.id
     LIMIT %(each)s
 ) AS w

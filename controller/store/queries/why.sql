@@ -53,7 +53,7 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM message AS m
 
 -- message --
 -- A message, as far as it says why it waits.
-SELECT id, client_id, mailbox, recipient, coalesce(provider, 'unknown') AS provider, state,
+SELECT id, client_id, lane, mailbox, recipient, coalesce(provider, 'unknown') AS provider, state,
        not_before, accepted_at, attempts, reason, egress_id, node_id, queue_id, final_at,
        charged_day
 FROM message WHERE id = %(id)s
@@ -62,7 +62,7 @@ FROM message WHERE id = %(id)s
 -- How many messages are before this one in its queue; counted up to a thousand.
 SELECT count(*) AS ahead
 FROM (SELECT 1 FROM message AS m
-      WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
+      WHERE m.client_id = %(client_id)s AND m.lane = %(lane)s AND m.state = 'accepted'
         AND coalesce(m.provider, 'unknown') = %(provider)s
         AND m.mailbox IS NOT DISTINCT FROM %(mailbox)s
         AND (m.not_before, m.id) < (%(not_before)s, %(id)s)

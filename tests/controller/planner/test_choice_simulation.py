@@ -19,7 +19,8 @@ from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR
 from controller.planner.choice import Assignment, Moment, choose
-from controller.planner.limits import Account, Caps, Limit, Sender
+from controller.planner.lanes import PLAIN, Lane
+from controller.planner.limits import UNLIMITED, Account, Caps, Limit, Sender
 from controller.planner.slots import Pace
 from controller.planner.windows import Week
 from inventory.schema import Limits
@@ -35,6 +36,27 @@ NAMES = ("mailbox_per_hour", "mailbox_per_day", "egress_per_hour", "egress_per_d
 tight_or_wide = st.sampled_from([2, 5, 9, 1000, 1000, 1000])
 
 
+@st.composite
+def lanes(draw: st.DrawFn) -> Lane:
+    """A campaign: some are closed most of the week, some have one mailbox, some a burst of two."""
+    number = draw(st.integers(1, 3))
+    return Lane(
+        id=number,
+        subject=f"acme/c{number}",
+        priority=draw(st.sampled_from([0, 9, 100])),
+        follow_up=draw(st.booleans()),
+        week=draw(st.none() | weeks),
+        domains=draw(st.none() | st.just(()) | st.just(("d0.test",))),
+        mailboxes=("m1@d1.test",),
+        # One of a campaign for all of its lanes.
+        burst=(UNLIMITED, 2, 11)[number - 1],
+    )
+
+
+def bursts(lanes: list[Lane]) -> dict[tuple[Limit, str], int]:
+    return {(Limit.CAMPAIGN_HOUR, lane.subject): lane.burst for lane in lanes}
+
+
 class PlanningMachine(RuleBasedStateMachine):
     @initialize(
         week=st.just(Week(ZoneInfo("UTC"))) | weeks,
@@ -42,8 +64,9 @@ class PlanningMachine(RuleBasedStateMachine):
         limits=st.fixed_dictionaries(dict.fromkeys(NAMES, tight_or_wide)).map(
             lambda given: Limits(**given)
         ),
+        lanes=st.lists(lanes(), max_size=3),
     )
-    def begin(self, week: Week, pace: Pace, limits: Limits) -> None:
+    def begin(self, week: Week, pace: Pace, limits: Limits, lanes: list[Lane]) -> None:
         self.now = BEGIN
         self.pace, self.caps = pace, Caps.of(limits)
         self.ledger: Counter[Account] = Counter()
@@ -54,6 +77,8 @@ class PlanningMachine(RuleBasedStateMachine):
             )
             for n in range(MAILBOXES)
         }  # fmt: skip
+        self.lanes = [PLAIN, *lanes]
+        self.caps = Caps(self.caps.usual, bursts(self.lanes))
         self.waiting: dict[str, Waiting] = {}
         self.charged: dict[str, Assignment] = {}
         self.sent_at: dict[str, list[datetime]] = {address: [] for address in self.boxes}
@@ -64,13 +89,17 @@ class PlanningMachine(RuleBasedStateMachine):
         mailbox=st.none() | st.integers(0, MAILBOXES - 1),
         provider=st.sampled_from(["google", "yahoo"]),
         later=st.sampled_from([timedelta(0), timedelta(minutes=3), timedelta(hours=7)]),
+        lane=st.integers(0, 3),
     )
-    def submit(self, count: int, mailbox: int | None, provider: str, later: timedelta) -> None:
+    def submit(
+        self, count: int, mailbox: int | None, provider: str, later: timedelta, lane: int
+    ) -> None:
         name = None if mailbox is None else f"m{mailbox}@d{mailbox % 2}.test"
         for _ in range(count):
             self.serial += 1
             id = f"{self.serial:06}"
-            self.waiting[id] = Waiting(id, name, provider, self.now + later)
+            chosen = self.lanes[lane % len(self.lanes)]
+            self.waiting[id] = Waiting(id, name, provider, self.now + later, lane=chosen)
         self.plan(20)
 
     @rule(batch=st.sampled_from([1, 3, 20, 20]))
@@ -97,6 +126,9 @@ class PlanningMachine(RuleBasedStateMachine):
         assert moment.now <= each.at <= moment.until
         assert each.at >= each.message.not_before
         assert box.week.is_open(each.at)
+        lane = each.message.lane
+        assert lane.next_open(each.at) == each.at
+        assert each.message.mailbox is not None or lane.admits(box.sender)
         assert each.day == box.week.day_of(each.at).date
         assert each.hour <= each.at < each.hour + HOUR
         before = self.sent_at[box.address]
@@ -120,7 +152,7 @@ class PlanningMachine(RuleBasedStateMachine):
         self.ledger.subtract(each.accounts())
         message = each.message
         self.waiting[message.id] = Waiting(
-            message.id, each.sender.mailbox, message.provider, each.at
+            message.id, each.sender.mailbox, message.provider, each.at, lane=message.lane
         )
 
     @rule(number=st.integers(0, MAILBOXES - 1), egress=st.sampled_from(["e0", "e1"]))
@@ -146,7 +178,7 @@ class PlanningMachine(RuleBasedStateMachine):
 
     @rule()
     def receivers_relent(self) -> None:
-        self.caps = Caps(self.caps.usual)
+        self.caps = Caps(self.caps.usual, bursts(self.lanes))
         self.plan(20)
 
     @rule(number=st.integers(0, MAILBOXES - 1))

@@ -77,7 +77,8 @@ def used(database: str, scope: str) -> Mapping[str, int]:
 LEDGER_OF_MESSAGES = """
 WITH charged AS (
     SELECT mailbox, egress_id, split_part(mailbox, '@', 2) AS domain, client_id,
-           charged_provider AS provider, charged_day AS day, charged_hour AS hour
+           charged_provider AS provider, charged_day AS day, charged_hour AS hour,
+           coalesce((SELECT campaign_id FROM campaign_lane AS l WHERE l.id = lane), '') AS campaign
     FROM message WHERE charged_day IS NOT NULL)
 SELECT scope, subject, bucket, count(*) FROM (
     SELECT 'mailbox', mailbox, day::text FROM charged
@@ -88,6 +89,7 @@ SELECT scope, subject, bucket, count(*) FROM (
     UNION ALL SELECT 'mailbox', mailbox, hour::text FROM charged
     UNION ALL SELECT 'egress', egress_id, hour::text FROM charged
     UNION ALL SELECT 'domain-provider', domain || '/' || provider, hour::text FROM charged
+    UNION ALL SELECT 'campaign', client_id || '/' || campaign, hour::text FROM charged
     UNION ALL SELECT 'provider-egress', provider || '/' || egress_id, hour::text FROM charged
 ) AS each (scope, subject, bucket) GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"""
 LEDGER = """

@@ -15,9 +15,9 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 WAITING = 20_000
 READS = {
     "clients_waiting": {},
-    "boxes_with_own": {"limit": 500},
-    "own_heads": {"addresses": ["m001@d0.acme.test"], "each": 50},
-    "heads_for_any": {"each": 100},
+    "boxes_with_own": {"limit": 500, "lanes": [0]},
+    "own_heads": {"addresses": ["m001@d0.acme.test"], "each": 50, "lanes": [0]},
+    "heads_for_any": {"each": 100, "lanes": [0, 1, 2]},
     "unexplained": {"limit": 250},
     "overdue": {"limit": 1000},
 }
