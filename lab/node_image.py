@@ -127,12 +127,14 @@ def _debootstrap(release: str, staging: Path, progress: Progress) -> None:
     argv += [f"--include={','.join(PACKAGES)}", release, str(staging), MIRROR]
     steps = 5 * (110 + len(PACKAGES))  # about: retrieve, validate, extract, unpack, configure
     tail: list[str] = []
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    assert process.stdout is not None
-    for done, line in enumerate(process.stdout):
-        tail = [*tail[-15:], line]
-        progress(release, min(done, steps - 1), steps)
-    if process.wait() != 0:
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        for done, line in enumerate(process.stdout):
+            tail = [*tail[-15:], line]
+            progress(release, min(done, steps - 1), steps)
+    if process.returncode != 0:
         raise ImageError(
             f"debootstrap of {release} into {staging} ended with {process.returncode}:\n"
             + "".join(tail)
