@@ -19,6 +19,7 @@ from typing import Any
 import structlog
 
 from controller.desired.current import CurrentFleet
+from controller.events.recorder import Recorder
 from controller.keys.authority import FleetCa, open_fleet_ca
 from controller.keys.credentials import ensure_operator
 from controller.keys.sealing import Sealer, open_sealer
@@ -115,6 +116,7 @@ async def serving(
         await current.refresh(store)
         pusher = Pusher(store, sealer, registry, current)
         heartbeats = Heartbeats(lease_store, current)
+        recorder = Recorder(store, listener)
         rpc = RpcServer(
             store,
             ca,
@@ -127,13 +129,14 @@ async def serving(
                 current,
                 registry,
                 pusher,
-                listener,
+                recorder,
                 heartbeats,
                 settings.join_grace_s,
             ),
         )
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(heartbeats.close)
+            stack.push_async_callback(recorder.close)
             port = await rpc.start()
             stack.push_async_callback(_stop_serving, rpc, registry)
             await _open_side_doors(stack, settings, store)

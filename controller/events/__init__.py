@@ -1,1 +1,7 @@
-"""What nodes report of messages: `fold` says what it makes of them (pure), `reports` stores it."""
+"""What nodes report of messages.
+
+fold       what events make of a message, pure; `progress`: of many, report by report
+report     a report and its events as rows, pure
+reports    stores many reports in one transaction, with all that follows
+recorder   for all sessions of a process: the reports of one moment together
+"""

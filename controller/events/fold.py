@@ -78,6 +78,7 @@ def fold(message: Told, events: Iterable[node_pb2.MessageEvent]) -> Outcome:
             reason=event.reason or ("" if kind is Event.QUEUED else message.reason),
             # Any word of the node about it proves that it was on its disk.
             stored=not returned,
+            epoch=None if returned else message.epoch,
             not_before=_not_before(message, event) if returned else message.not_before,
         )
     return Outcome(message, message != before, refund)

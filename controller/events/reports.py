@@ -1,180 +1,195 @@
-"""Stores event reports, each event once, and moves the messages on, in one transaction a report.
+"""Stores event reports, each event once, and moves the messages on: many reports in a transaction.
 
 A node may report a message only while it is the last node the message was dispatched to. Events
 about other messages are kept as they are, and change nothing. What a receiver said is kept with its
-meaning, and what follows from it happens in the same transaction.
+meaning, and what follows from it happens in the same transaction, report by report: what comes of
+many reports does not depend on which of them were stored together.
+
+The messages are locked first and in one order, so two controllers never wait for one another.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from datetime import UTC, datetime
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from postfleet.v1 import node_pb2
 
-from controller.events.fold import KINDS, Outcome, Told, fold
-from controller.events.node_clock import to_our_clock
+from controller.events import report as rows
+from controller.events.fold import KINDS, Told
+from controller.events.progress import Place, Progress
+from controller.events.report import Key, Report
 from controller.message_life import Event, State
 from controller.planner.ledger import refund
-from controller.store import Store, Transaction, queries
-from controller.throttle import metrics as throttle_metrics
+from controller.store import Transaction, queries
 from controller.throttle import run
 from controller.throttle.follow import follow
-from controller.throttle.heard import About, Heard, Listener, Refusal
+from controller.throttle.heard import About, Heard, Listener
 
 _SQL = queries.load("events")
-_CONTEXTS = queries.load("throttle")["contexts"]
 _NOTE_SENT = queries.load("warm_up")["note_sent"]
-_ANY_BREAKER = queries.load("throttle")["any_breaker"]
-# Postfix's log lines are shorter; what a receiver says is at most 512 octets a line.
-_MAX_TEXT = 4000
+# What receivers' words make of pairs, recipients and suspensions is done by one at a time.
+_WORDS_LOCK = "receivers-words"
 
 
-async def record_events(
-    store: Store, node_id: str, report: node_pb2.EventReport, listener: Listener
-) -> list[node_pb2.MessageEvent]:
-    """Commits the report; gives the events that were new, in order. Repeating changes nothing."""
-    if not report.events:
-        return []
-    new, heard = await store.run(lambda tx: _record(tx, node_id, report, listener))
-    throttle_metrics.count(heard, listener.table)
-    return new
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """Of one report: the events that were new, in order, and what was heard in them."""
+
+    new: tuple[node_pb2.MessageEvent, ...]
+    heard: tuple[Heard, ...]
 
 
-async def _record(
-    tx: Transaction, node_id: str, report: node_pb2.EventReport, listener: Listener
-) -> tuple[list[node_pb2.MessageEvent], list[Heard]]:
-    to_our_clock(report, await tx.now())
-    # A repeated number within one report would hit the same row twice; the last one would win.
-    events = list({event.seq: event for event in report.events}.values())
-    heard = await _hear(tx, node_id, events, listener)
-    columns = _columns(events) | _meanings(events, heard, listener)
-    kept = await tx.fetch_all(_SQL["keep"], spool_id=report.spool_id, node_id=node_id, **columns)
-    new_seqs = {row["seq"] for row in kept}
-    new = sorted((e for e in events if e.seq in new_seqs), key=lambda event: event.seq)
-    await _move_on(tx, node_id, new)
-    fresh = [heard[event.seq] for event in new if event.seq in heard]
-    await follow(tx, fresh)
-    await run.count(tx, run.against(fresh) + await _taken(tx, node_id, new, listener))
-    return new, fresh
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The messages of the batch that their nodes may report on; locked."""
+
+    told: dict[Place, Told]
+    about: dict[Place, About]
 
 
-async def _move_on(tx: Transaction, node_id: str, new: Sequence[node_pb2.MessageEvent]) -> None:
-    """Makes of the messages what the events say."""
-    by_message: dict[str, list[node_pb2.MessageEvent]] = defaultdict(list)
-    for event in new:
-        by_message[event.message_id].append(event)
-    rows = await tx.fetch_all(_SQL["messages"], node_id=node_id, ids=sorted(by_message))
-    outcomes = [fold(_told(row), by_message[row["id"]]) for row in rows]
-    changed = [outcome for outcome in outcomes if outcome.changed]
-    refunded = [outcome.message.id for outcome in outcomes if outcome.refund]
-    if refunded:
-        await refund(tx, refunded)
-    if changed:
-        await tx.execute(_SQL["change"], **_changes(changed))
-    sent = [o.message.id for o in changed if o.message.state is State.SENT]
-    if sent:
-        await tx.execute(_NOTE_SENT, ids=sent)
+async def record(tx: Transaction, reports: Sequence[Report], listener: Listener) -> list[Recorded]:
+    """Stores the reports, in their order; repeating changes nothing."""
+    now, now_s = await tx.now(), time.monotonic()
+    for report in reports:
+        report.tell_by_our_clock(now, now_s)
+    known = await _lock_messages(tx, reports)
+    heard = [_hear(report, known.about, listener) for report in reports]
+    kept = await _keep(tx, reports, heard, listener)
+    progress = Progress(known.told)
+    recorded: list[Recorded] = []
+    for report, new, hearing in zip(reports, kept, heard, strict=True):
+        fresh = tuple(
+            _with_attempts(hearing[event.seq], report, progress)
+            for event in new
+            if event.seq in hearing
+        )
+        progress.move_on(report.node_id, new)
+        recorded.append(Recorded(new, fresh))
+    await _change(tx, progress)
+    await _listen(tx, reports, recorded, known.about, listener)
+    return recorded
 
 
-async def _hear(
-    tx: Transaction, node_id: str, events: Sequence[node_pb2.MessageEvent], listener: Listener
-) -> dict[int, Heard]:
-    """What receivers said in these events, by number."""
-    refusals = [refusal for event in events if (refusal := _refusal(event)) is not None]
-    if not refusals:
-        return {}
-    ids = sorted({refusal.message_id for refusal in refusals})
-    rows = await tx.fetch_all(_CONTEXTS, node_id=node_id, ids=ids)
-    about = {row.pop("id"): About(**row) for row in rows if row["mailbox"] and row["egress_id"]}
-    return {each.refusal.seq: each for each in listener.hear(refusals, about)}
-
-
-async def _taken(
-    tx: Transaction, node_id: str, new: Sequence[node_pb2.MessageEvent], listener: Listener
-) -> list[run.Word]:
-    """The messages that receivers took, where there is any breaker that it concerns."""
-    sent = {_text(e.message_id): e for e in new if KINDS.get(e.kind) is Event.SENT}
-    if not sent or not await tx.fetch_value(_ANY_BREAKER):
-        return []
-    words = []
-    for row in await tx.fetch_all(_CONTEXTS, node_id=node_id, ids=sorted(sent)):
-        event = sent[row.pop("id")]
-        if row["mailbox"] and row["egress_id"]:
-            about = About(**row)
-            provider = listener.provider(about, _text(event.relay))
-            words.append(run.Word(event.seq, _time(event), provider, about))
-    return words
-
-
-def _refusal(event: node_pb2.MessageEvent) -> Refusal | None:
-    kind = KINDS.get(event.kind)
-    if kind not in (Event.DEFERRED, Event.BOUNCED) or event.gateway_stage:
-        return None
-    return Refusal(
-        seq=event.seq,
-        message_id=_text(event.message_id),
-        egress_id=_text(event.egress_id),
-        relay=_text(event.relay),
-        reason=_text(event.reason),
-        dsn=_text(event.dsn),
-        log_line=_text(event.log_line),
-        at=_time(event),
-        final=kind is Event.BOUNCED,
+async def _lock_messages(tx: Transaction, reports: Sequence[Report]) -> _Known:
+    named = {(report.node_id, rows.text(e.message_id)) for report in reports for e in report.events}
+    found = await tx.fetch_all(
+        _SQL["messages"],
+        node_ids=[node_id for node_id, _ in named],
+        ids=[message_id for _, message_id in named],
     )
+    known = _Known({}, {})
+    for row in found:
+        place = row.pop("node_id"), row["id"]
+        about = {field: row.pop(field) for field in
+                 ("client_id", "mailbox", "recipient", "egress_id", "provider")}  # fmt: skip
+        known.told[place] = Told(**{**row, "state": State(row["state"])})
+        if about["mailbox"] and about["egress_id"]:
+            known.about[place] = About(**about, attempts=row["attempts"])
+    return known
 
 
-def _told(row: dict[str, object]) -> Told:
-    return Told(**{**row, "state": State(str(row["state"]))})  # type: ignore[arg-type]
-
-
-def _columns(events: Sequence[node_pb2.MessageEvent]) -> dict[str, object]:
-    return {
-        "seqs": [event.seq for event in events],
-        "message_ids": [_text(event.message_id) for event in events],
-        "kinds": [str(KINDS.get(event.kind, "unknown")) for event in events],
-        "ats": [_time(event) for event in events],
-        "queue_ids": [_text(event.queue_id) for event in events],
-        "egress_ids": [_text(event.egress_id) for event in events],
-        "dsns": [_text(event.dsn) for event in events],
-        "relays": [_text(event.relay) for event in events],
-        "reasons": [_text(event.reason) for event in events],
-        "gateway_stages": [_text(event.gateway_stage) for event in events],
-        "log_lines": [_text(event.log_line) for event in events],
+def _hear(report: Report, about: Mapping[Place, About], listener: Listener) -> dict[int, Heard]:
+    """What receivers said in a report, by number."""
+    refusals = [said for event in report.events if (said := rows.refusal(event)) is not None]
+    mine = {
+        said.message_id: about[place]
+        for said in refusals
+        if (place := (report.node_id, said.message_id)) in about
     }
+    return {each.refusal.seq: each for each in listener.hear(refusals, mine)}
 
 
-def _meanings(
-    events: Sequence[node_pb2.MessageEvent], heard: dict[int, Heard], listener: Listener
-) -> dict[str, object]:
-    each = [heard.get(event.seq) for event in events]
-    return {
-        "providers": [listener.table.label(one.provider) if one else "" for one in each],
-        "scopes": [str(one.meaning.scope) if one and one.by_receiver else "" for one in each],
-        "permanents": [one.meaning.permanent if one else False for one in each],
-        "rules": [one.rule.name if one and one.rule else "" for one in each],
-    }
+async def _keep(
+    tx: Transaction,
+    reports: Sequence[Report],
+    heard: Sequence[Mapping[int, Heard]],
+    listener: Listener,
+) -> list[tuple[node_pb2.MessageEvent, ...]]:
+    """Gives each report's new events. What stands in two reports is new in the first."""
+    first: dict[Key, int] = {}
+    to_keep: list[rows.Row] = []
+    for number, (report, hearing) in enumerate(zip(reports, heard, strict=True)):
+        for event in report.events:
+            if first.setdefault(report.key(event), number) == number:
+                to_keep.append(rows.Row(report, event, hearing.get(event.seq)))
+    columns = rows.columns(to_keep, listener.table)
+    stored = await tx.fetch_all(_SQL["keep"], **columns)
+    new = {(row["spool_id"], row["seq"]) for row in stored}
+    return [
+        tuple(
+            event
+            for event in report.events
+            if first[key := report.key(event)] == number and key in new
+        )
+        for number, report in enumerate(reports)
+    ]
 
 
-def _changes(outcomes: Sequence[Outcome]) -> dict[str, object]:
-    messages = [outcome.message for outcome in outcomes]
-    return {
-        "ids": [message.id for message in messages],
-        "states": [str(message.state) for message in messages],
-        "queue_ids": [_text(message.queue_id) for message in messages],
-        "attempts": [message.attempts for message in messages],
-        "reasons": [_text(message.reason) for message in messages],
-        "stored": [message.stored for message in messages],
-        "final": [message.final for message in messages],
-        "not_befores": [message.not_before for message in messages],
-    }
+def _with_attempts(each: Heard, report: Report, progress: Progress) -> Heard:
+    """With the attempts before this report, some of which others in the batch told."""
+    if each.about is None:
+        return each
+    attempts = progress.attempts(report.node_id, each.refusal.message_id)
+    return replace(each, about=replace(each.about, attempts=attempts))
 
 
-def _text(value: str) -> str:
-    # PostgreSQL's text holds no NUL; a receiver may send one.
-    return value.replace("\x00", "\ufffd")[:_MAX_TEXT]
+async def _change(tx: Transaction, progress: Progress) -> None:
+    if progress.refunded:
+        await refund(tx, progress.refunded)
+    changed = progress.changed
+    if changed:
+        await tx.execute(
+            _SQL["change"],
+            ids=[told.id for told in changed],
+            states=[str(told.state) for told in changed],
+            queue_ids=[rows.text(told.queue_id) for told in changed],
+            attempts=[told.attempts for told in changed],
+            reasons=[rows.text(told.reason) for told in changed],
+            stored=[told.stored for told in changed],
+            epochs=[told.epoch for told in changed],
+            final=[told.final for told in changed],
+            not_befores=[told.not_before for told in changed],
+        )
+    if progress.sent:
+        await tx.execute(_NOTE_SENT, ids=progress.sent)
 
 
-def _time(event: node_pb2.MessageEvent) -> datetime:
-    return event.at.ToDatetime(tzinfo=UTC)
+async def _listen(
+    tx: Transaction,
+    reports: Sequence[Report],
+    recorded: Sequence[Recorded],
+    about: Mapping[Place, About],
+    listener: Listener,
+) -> None:
+    """What follows from receivers' words. Most took a message, and that changes nothing."""
+    against = [run.against(each.heard) for each in recorded]
+    taken = [
+        _taken(report, each, about, listener)
+        for report, each in zip(reports, recorded, strict=True)
+    ]
+    concerned = await run.concerned(tx, [word for words in taken for word in words])
+    concerned |= {pair for words in against for word in words for pair in word.pairs}
+    if not concerned and not any(each.heard for each in recorded):
+        return
+    await tx.lock(_WORDS_LOCK)
+    for each, bad, good in zip(recorded, against, taken, strict=True):
+        await follow(tx, each.heard)
+        words = bad + [word for word in good if concerned.intersection(word.pairs)]
+        if words:
+            await run.count(tx, words)
+
+
+def _taken(
+    report: Report, recorded: Recorded, about: Mapping[Place, About], listener: Listener
+) -> list[run.Word]:
+    """The messages of a report that receivers took."""
+    words = []
+    sent = {rows.text(e.message_id): e for e in recorded.new if KINDS.get(e.kind) is Event.SENT}
+    for message_id, event in sent.items():
+        its = about.get((report.node_id, message_id))
+        if its is not None:
+            provider = listener.provider(its, rows.text(event.relay))
+            words.append(run.Word(event.seq, rows.time_of(event), provider, its))
+    return words

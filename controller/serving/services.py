@@ -16,6 +16,7 @@ from postfleet.v1 import (
 
 from controller.campaigns.service import CampaignService
 from controller.desired.current import CurrentFleet
+from controller.events.recorder import Recorder
 from controller.feedback.service import FeedbackService
 from controller.fleet.service import FleetService
 from controller.intake.service import SubmissionService
@@ -29,7 +30,6 @@ from controller.sessions.registry import Registry
 from controller.sessions.service import NodeService
 from controller.store import Store
 from controller.suppression.service import SuppressionService
-from controller.throttle.heard import Listener
 
 
 def services(
@@ -39,12 +39,12 @@ def services(
     current: CurrentFleet,
     registry: Registry,
     pusher: Pusher,
-    listener: Listener,
+    recorder: Recorder,
     heartbeats: Heartbeats,
     join_grace_s: float,
 ) -> Sequence[tuple[str, Register]]:
     """Full names of the services and what registers each with a server."""
-    node = NodeService(store, current, registry, pusher, listener, heartbeats)
+    node = NodeService(store, current, registry, pusher, recorder, heartbeats)
     fleet = FleetService(store, ca, sealer, join_grace_s)
     submission = SubmissionService(store)
     suppression = SuppressionService(store)

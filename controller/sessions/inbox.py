@@ -8,7 +8,9 @@ answered any more. All else is acted on in the order in which it came.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
+from dataclasses import dataclass
 
 from postfleet.v1 import node_pb2
 
@@ -19,12 +21,31 @@ MOST_OCTETS = 4 * 1024 * 1024
 MOST_EVENTS = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a node said, and when it was read: a reading of the monotonic clock."""
+
+    message: node_pb2.NodeMessage
+    came_s: float
+    octets: int
+
+    @property
+    def is_report(self) -> bool:
+        """Whether it tells what became of messages."""
+        return bool(self.message.WhichOneof("body") == "event_report")
+
+    @property
+    def events(self) -> int:
+        """How many events it tells."""
+        return len(self.message.event_report.events) if self.is_report else 0
+
+
 class Inbox:
     """One writer and two readers, one of them for heartbeats; of one event loop."""
 
     def __init__(self) -> None:
         self._heartbeat: node_pb2.Heartbeat | None = None
-        self._rest: deque[tuple[node_pb2.NodeMessage, int]] = deque()
+        self._rest: deque[Said] = deque()
         self._octets = 0
         self._beat, self._filled = asyncio.Event(), asyncio.Event()
         self._room, self._done = asyncio.Event(), asyncio.Event()
@@ -36,9 +57,9 @@ class Inbox:
             self._heartbeat = message.heartbeat
             self._beat.set()
             return
-        octets = message.ByteSize()
-        self._rest.append((message, octets))
-        self._octets += octets
+        said = Said(message, time.monotonic(), message.ByteSize())
+        self._rest.append(said)
+        self._octets += said.octets
         self._done.clear()
         self._filled.set()
         if self._octets >= MOST_OCTETS:
@@ -53,7 +74,7 @@ class Inbox:
         heartbeat, self._heartbeat = self._heartbeat, None
         return heartbeat
 
-    async def rest(self) -> list[node_pb2.NodeMessage]:
+    async def rest(self) -> list[Said]:
         """What is next: one message, or all event reports until something else was said.
 
         Asking for more says that what was given before is done.
@@ -62,27 +83,23 @@ class Inbox:
             self._done.set()
             self._filled.clear()
             await self._filled.wait()
-        messages = [self._pop()]
-        events = len(messages[0].event_report.events)
-        while _is_report(messages[-1]) and self._rest and _is_report(self._rest[0][0]):
-            events += len(self._rest[0][0].event_report.events)
+        together = [self._pop()]
+        events = together[0].events
+        while together[-1].is_report and self._rest and self._rest[0].is_report:
+            events += self._rest[0].events
             if events > MOST_EVENTS:
                 break
-            messages.append(self._pop())
-        return messages
+            together.append(self._pop())
+        return together
 
     async def done(self) -> None:
         """Returns when all that was put is acted on, but for heartbeats."""
         while self._rest or not self._done.is_set():
             await self._done.wait()
 
-    def _pop(self) -> node_pb2.NodeMessage:
-        message, octets = self._rest.popleft()
-        self._octets -= octets
+    def _pop(self) -> Said:
+        said = self._rest.popleft()
+        self._octets -= said.octets
         if self._octets < MOST_OCTETS:
             self._room.set()
-        return message
-
-
-def _is_report(message: node_pb2.NodeMessage) -> bool:
-    return bool(message.WhichOneof("body") == "event_report")
+        return said

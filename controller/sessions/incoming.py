@@ -6,36 +6,31 @@ from collections.abc import Sequence
 
 from postfleet.v1 import node_pb2
 
-from controller.events.reports import record_events
+from controller.events.recorder import Recorder
+from controller.events.report import Report
 from controller.sessions import metrics
 from controller.sessions.discards import record_discards
 from controller.sessions.dispatch_answers import record_dispatch_result
 from controller.sessions.errors import SessionBroken
+from controller.sessions.inbox import Said
 from controller.sessions.probe_reports import record_probe
 from controller.sessions.releases import record_release
 from controller.sessions.session import NodeSession
 from controller.sessions.spec_delivery import record_spec_result
 from controller.store import Store
-from controller.throttle.heard import Listener
 
 
 async def take(
     store: Store,
-    listener: Listener,
+    recorder: Recorder,
     session: NodeSession,
-    messages: Sequence[node_pb2.NodeMessage],
+    together: Sequence[Said],
 ) -> None:
     """Acts on what Inbox.rest gave; answers go to the outbox. Raises SessionBroken, StoreError."""
-    for message in messages:
-        await _take(store, listener, session, message)
-
-
-async def _take(
-    store: Store, listener: Listener, session: NodeSession, message: node_pb2.NodeMessage
-) -> None:
+    message = together[0].message
     match message.WhichOneof("body"):
         case "event_report":
-            await _take_events(store, session, message.event_report, listener)
+            await _take_events(recorder, session, together)
         case "dispatch_result":
             await record_dispatch_result(store, session, message.dispatch_result)
         case "probe_report":
@@ -53,21 +48,25 @@ async def _take(
             pass
 
 
-async def _take_events(
-    store: Store, session: NodeSession, report: node_pb2.EventReport, listener: Listener
-) -> None:
-    if report.spool_id != session.spool_id:
-        raise SessionBroken(
-            f"events of spool {report.spool_id} in a session of spool {session.spool_id}"
-        )
-    if not report.events:
+async def _take_events(recorder: Recorder, session: NodeSession, together: Sequence[Said]) -> None:
+    reports = []
+    for said in together:
+        report = said.message.event_report
+        if report.spool_id != session.spool_id:
+            raise SessionBroken(
+                f"events of spool {report.spool_id} in a session of spool {session.spool_id}"
+            )
+        if report.events:
+            reports.append(Report.of(session.node_id, report, said.came_s))
+    if not reports:
         return
-    for event in await record_events(store, session.node_id, report, listener):
+    for event in await recorder.store(reports):
         metrics.count_event(event)
     session.outbox.put(
         node_pb2.ControllerMessage(
             event_ack=node_pb2.EventAck(
-                spool_id=report.spool_id, up_to_seq=max(event.seq for event in report.events)
+                spool_id=session.spool_id,
+                up_to_seq=max(report.events[-1].seq for report in reports),
             )
         )
     )

@@ -18,6 +18,7 @@ from postfleet.v1 import node_pb2, node_pb2_grpc
 
 from controller.audit import Pace
 from controller.desired.current import CurrentFleet
+from controller.events.recorder import Recorder
 from controller.keys.errors import UnknownIdentityError
 from controller.keys.identity import peer_identity
 from controller.sessions import metrics
@@ -38,7 +39,6 @@ from controller.sessions.registry import Registry
 from controller.sessions.session import NodeSession
 from controller.store import Store, queries
 from controller.store.errors import StoreError
-from controller.throttle.heard import Listener
 
 _SQL = queries.load("sessions")
 _log = structlog.get_logger(__name__)
@@ -57,14 +57,14 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
         current: CurrentFleet,
         registry: Registry,
         pusher: Pusher,
-        listener: Listener,
+        recorder: Recorder,
         heartbeats: Heartbeats,
     ) -> None:
         self._store = store
         self._current = current
         self._registry = registry
         self._pusher = pusher
-        self._listener = listener
+        self._recorder = recorder
         self._heartbeats = heartbeats
         self._pace = Pace()
 
@@ -153,7 +153,7 @@ class NodeService(node_pb2_grpc.NodeServiceServicer):
 
     async def _take(self, session: NodeSession, inbox: Inbox) -> None:
         while True:
-            await take(self._store, self._listener, session, await inbox.rest())
+            await take(self._store, self._recorder, session, await inbox.rest())
 
     async def _leave(self, session: NodeSession) -> None:
         self._registry.leave(session)

@@ -55,6 +55,15 @@ def against(heard: Iterable[Heard]) -> list[Word]:
     return list(words.values())
 
 
+async def concerned(tx: Transaction, taken: Iterable[Word]) -> set[Pair]:
+    """The pairs of which it matters that a receiver took something."""
+    pairs = sorted({p for word in taken if word.provider != UNKNOWN for p in word.pairs})
+    if not pairs:
+        return set()
+    rows = await tx.fetch_all(_SQL["concerned"], **_columns(pairs))
+    return {(row["scope"], row["subject"]) for row in rows}
+
+
 async def count(tx: Transaction, words: Sequence[Word]) -> None:
     """Moves the breakers of all pairs on, in the order in which things were reported."""
     known = sorted((w for w in words if w.provider != UNKNOWN), key=lambda word: word.seq)
@@ -80,12 +89,7 @@ async def count(tx: Transaction, words: Sequence[Word]) -> None:
 
 
 async def _read(tx: Transaction, pairs: Sequence[Pair]) -> Mapping[Pair, Breaker]:
-    rows = await tx.fetch_all(
-        _SQL["breakers"],
-        scopes=[scope for scope, _ in pairs],
-        providers=[subject.partition("/")[0] for _, subject in pairs],
-        subjects=[subject.partition("/")[2] for _, subject in pairs],
-    )
+    rows = await tx.fetch_all(_SQL["breakers"], **_columns(pairs))
     return {
         (row["scope"], row["subject"]): Breaker(
             row["changed_at"], Position(row["position"]), row["refusals"], row["opened"],
@@ -93,6 +97,14 @@ async def _read(tx: Transaction, pairs: Sequence[Pair]) -> Mapping[Pair, Breaker
         )
         for row in rows
     }  # fmt: skip
+
+
+def _columns(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    return {
+        "scopes": [scope for scope, _ in pairs],
+        "providers": [subject.partition("/")[0] for _, subject in pairs],
+        "subjects": [subject.partition("/")[2] for _, subject in pairs],
+    }
 
 
 async def _change(

@@ -47,12 +47,6 @@ VALUES (%(client_id)s, lower(%(recipient)s), 'bounce', %(evidence)s)
 ON CONFLICT (client_id, recipient) DO NOTHING
 RETURNING recipient
 
--- contexts --
--- Whose messages these are, as far as this node had them last.
-SELECT id, client_id, mailbox, recipient, egress_id, coalesce(receiver, 'unknown') AS provider,
-       attempts
-FROM message WHERE id = ANY(%(ids)s) AND node_id = %(node_id)s
-
 -- end_suspensions --
 -- Takes away stops of receivers' making whose time is over.
 DELETE FROM suspension WHERE source = ANY(%(sources)s) AND until <= now()
@@ -77,9 +71,14 @@ JOIN unnest(%(scopes)s::text[], %(providers)s::text[], %(subjects)s::text[])
 ORDER BY b.scope, b.provider, b.subject
 FOR UPDATE OF b
 
--- any_breaker --
--- Whether there is any at all, so that what was sent needs no further look.
-SELECT EXISTS (SELECT 1 FROM breaker) AS found
+-- concerned --
+-- Those of these pairs whose breaker an acceptance would change; the arrays run in parallel.
+SELECT b.scope, b.provider || '/' || b.subject AS subject
+FROM breaker AS b
+JOIN unnest(%(scopes)b::text[], %(providers)b::text[], %(subjects)b::text[])
+     AS t (scope, provider, subject)
+  ON t.scope = b.scope AND t.provider = b.provider AND t.subject = b.subject
+WHERE b.position = 'open' OR b.refusals > 0
 
 -- keep_breaker --
 -- Writes what became of one. Its trial is over when it changed.

@@ -43,7 +43,7 @@ def test_the_rest_comes_in_order_and_only_reports_come_together(
 
         async def read() -> None:
             while True:
-                given.append(await inbox.rest())
+                given.append([said.message for said in await inbox.rest()])
                 for _ in range(reads[len(given) - 1] if len(given) <= len(reads) else 0):
                     await asyncio.sleep(0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 from postfleet.v1 import node_pb2
 
-from controller.events.reports import record_events
+from controller.events.recorder import Recorder
+from controller.events.report import Report
 from controller.keys.sealing import open_sealer
 from controller.providers.table import open_table
 from controller.shaping.book import open_book
@@ -59,8 +61,10 @@ class Scene:
         return event
 
     async def report(self, *events: node_pb2.MessageEvent) -> None:
-        report = node_pb2.EventReport(spool_id="s", events=events)
-        await record_events(self.store, "n1", report, LISTENER)
+        await self.take(node_pb2.EventReport(spool_id="s", events=events))
+
+    async def take(self, report: node_pb2.EventReport) -> None:
+        await Recorder(self.store, LISTENER).store([Report.of("n1", report, time.monotonic())])
 
     async def rows(self, text: str) -> list[tuple[Any, ...]]:
         return [tuple(row.values()) for row in await self.store.fetch_all(sql(text))]
@@ -111,7 +115,7 @@ async def test_a_node_whose_clock_is_behind_makes_no_words_old(scene: Scene) -> 
     event.at.FromDatetime(datetime.now(UTC) - behind)
     report = node_pb2.EventReport(spool_id="s", events=[event])
     report.written_at.FromDatetime(datetime.now(UTC) - behind)
-    await record_events(scene.store, "n1", report, LISTENER)
+    await scene.take(report)
     assert await scene.limits() == {"provider-egress google/px1": 20}
 
 
