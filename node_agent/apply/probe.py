@@ -13,6 +13,7 @@ import re
 import secrets
 import smtplib
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 
 from node_agent.apply import mail_log
@@ -24,18 +25,29 @@ from node_agent.local.gateway_blocking import BlockingGatewayClient
 
 # All is done in milliseconds; a busy machine gets more time as long as one by one arrives.
 _PATIENCE_S = 30.0
+# Once Postfix has said no to all that is missing, only a second try can help; a short backoff makes
+# one within this time.
+_REFUSED_S = 5.0
 _LONGEST_S = 180.0
 _STEP_S = 0.1
 _QUEUED = re.compile(r"queued as ([0-9A-Za-z]+)")
+_NOT_SENT = re.compile(r" ([0-9A-Za-z]+): to=[^\n]* status=(?!sent)")
 _EGRESSES_SHOWN = 3
 
 
 class Patience:
-    """How long to go on: _PATIENCE_S after the last progress, _LONGEST_S in all."""
+    """How long to go on: _PATIENCE_S after the last progress, _LONGEST_S in all, and _REFUSED_S
+    after the first refusal since that progress."""
+
+    _until: float
 
     def __init__(self) -> None:
         self._end = time.monotonic() + _LONGEST_S
         self.renew()
+
+    def refused(self) -> None:
+        """All that is still wanted was refused."""
+        self._until = min(self._until, time.monotonic() + _REFUSED_S)
 
     def renew(self) -> None:
         """There was progress."""
@@ -56,10 +68,13 @@ def probe(egress_ids: list[str], layout: Layout) -> None:
     queue_ids: dict[str, str] = {}
     try:
         _hand_over(nonces, queue_ids, patience)
-        missing = _wait(nonces, patience)
+
+        def said() -> str:
+            return mail_log.added_since(layout.mail_log, log_offset)
+
+        missing = _wait(nonces, queue_ids, said, patience)
         if missing:
-            added = mail_log.added_since(layout.mail_log, log_offset)
-            raise ProbeFailed(_explain(missing, len(nonces), queue_ids, added))
+            raise ProbeFailed(_explain(missing, len(nonces), queue_ids, said()))
     finally:
         _delete(queue_ids)
 
@@ -75,6 +90,8 @@ def _hand_over(nonces: dict[str, str], queue_ids: dict[str, str], patience: Pati
                         patience.renew()
             return
         except (OSError, smtplib.SMTPException) as error:
+            if isinstance(error, smtplib.SMTPResponseException):
+                patience.refused()
             if patience.over():
                 raise ProbeFailed(
                     f"the intake {INTAKE_ADDRESS}:{INTAKE_PORT} took {len(queue_ids)} of "
@@ -102,7 +119,12 @@ def _submit(smtp: smtplib.SMTP, egress_id: str, nonce: str) -> str:
     return queued[1]
 
 
-def _wait(nonces: dict[str, str], patience: Patience) -> list[str]:
+def _wait(
+    nonces: dict[str, str],
+    queue_ids: dict[str, str],
+    said: Callable[[], str],
+    patience: Patience,
+) -> list[str]:
     """Return the egresses whose probe did not arrive as long as there was patience."""
     missing = list(nonces)
     while True:
@@ -115,9 +137,17 @@ def _wait(nonces: dict[str, str], patience: Patience) -> list[str]:
         if len(still) < len(missing):
             patience.renew()
         missing = still
+        if all_refused({queue_ids[one] for one in missing}, said()):
+            patience.refused()
         if not missing or patience.over():
             return missing
         time.sleep(_STEP_S)
+
+
+def all_refused(queue_ids: set[str], log: str) -> bool:
+    """Whether the log says of each of these messages that it was put off or refused. Pure."""
+    told = {match[1] for match in _NOT_SENT.finditer(log)}
+    return queue_ids <= told
 
 
 def _explain(missing: list[str], asked: int, queue_ids: dict[str, str], log: str) -> str:

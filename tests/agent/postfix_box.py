@@ -50,6 +50,7 @@ maximal_backoff_time = 4s
 maximal_queue_lifetime = 1h
 queue_run_delay = 2s
 transport_retry_time = 2s
+service_throttle_time = 5s
 enable_long_queue_ids = yes
 maillog_file = /var/log/postfleet/mail.log
 smtputf8_enable = yes
