@@ -1,146 +1,30 @@
 """A node of the simulation: agent, gateway and Postfix, each as its own memory, one disk.
 
-The agent's spool is the real one (SQLite), its right, lease arithmetic and evidence are the real
-code, and so are the gateway's lease and admission. Postfix is a model: a queue, a log, deliveries.
-Each method is a step that a crash, a frozen process or the clock may come before or after.
+The agent's spool is the real one (SQLite), its right, lease arithmetic, evidence and suspensions
+are the real code, and so are the gateway's lease and admission. Each method is a step that a crash,
+a frozen process or the clock may come before or after.
 """
 
 from __future__ import annotations
 
-import sqlite3
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from postfleet.v1 import node_pb2, spec_pb2
+from postfleet.v1 import node_pb2
 
 from node_agent.agent import lease as agent_lease
-from node_agent.agent.handover.evidence import absent, in_queue
-from node_agent.agent.lifecycle import Entry, Fact, FactKind
+from node_agent.agent import suspensions
+from node_agent.agent.lifecycle import Fact, FactKind
 from node_agent.agent.lifecycle import State as Kept
-from node_agent.agent.right import Right
-from node_agent.agent.spool import database, messages, meta, outbox
+from node_agent.agent.spool import messages, meta, outbox
 from node_agent.agent.spool.messages import SpooledMessage
 from node_agent.gateway import lease as gateway_lease
-from node_agent.gateway.admission import Rules
 from node_agent.gateway.errors import LeaseError
 from tests.whole.bugs import Bug
-
-NS_PER_MS = 1_000_000
-
-
-@dataclass
-class QueueFile:
-    token: str
-    egress: str
-    held: bool = False
-    # How long the log was when an attempt ended without anybody knowing how; 0: none did.
-    uncertain_at: int = 0
+from tests.whole.machine import Machine, stop_of
+from tests.whole.postfix import QueueFile
 
 
-@dataclass
-class Postfix:
-    """Queue id to file, the log, and queue id to egress of what is being delivered."""
-
-    queue: dict[str, QueueFile] = field(default_factory=dict)
-    log: list[Entry] = field(default_factory=list)
-    delivering: dict[str, str] = field(default_factory=dict)
-
-    def says(
-        self, kind: FactKind, queue_id: str, token: str | None = None, stage: str = ""
-    ) -> None:
-        fact = Fact(kind, 0, queue_id=queue_id, gateway_stage=stage, log_line=str(kind))
-        self.log.append(Entry(token, queue_id, fact))
-
-
-def spec_of(egresses: list[str]) -> spec_pb2.NodeSpec:
-    """All nodes run the same: what they may use, the lease says."""
-    spec = spec_pb2.NodeSpec(generation=1)
-    for egress in egresses:
-        spec.egresses.add(id=egress, client_id="c", mailboxes=[mailbox_of(egress)])
-    return spec
-
-
-def mailbox_of(egress: str) -> str:
-    return f"m@{egress}.test"
-
-
-class Node:
-    def __init__(self, name: str, speed: float, egresses: list[str], bug: Bug) -> None:
-        self.name, self.speed, self.bug = name, speed, bug
-        self._spec = spec_of(egresses)
-        self._numbers = 0
-        self.lose_disk()
-
-    # The machine.
-
-    def lose_disk(self) -> None:
-        """Another disk, another boot: nothing is left but the name."""
-        self.db = sqlite3.connect(":memory:", isolation_level=None)
-        database._set_up(self.db)
-        self.spool_id = str(meta.read(self.db, "spool_id"))
-        self.postfix = Postfix()
-        self.gateway = Rules()
-        self.restart_agent()
-
-    def restart_agent(self) -> None:
-        """The agent's memory is gone. What was under way is decided by the evidence."""
-        self.right = Right(gateway_knows=False)
-        self.right.use_spec(self._spec)
-        self.right.highest_epoch = int(meta.read(self.db, "highest_epoch", 0))
-        self.right.released = meta.read(self.db, "released", {})
-        # Message id to whether Postfix has answered with a queue id already.
-        self.offering: dict[str, str] = {}
-        self.releasing: dict[str, int] = {}
-        self.holds = {q for _, q in messages.not_held(self.db) if q}
-        self.sent_at_ns: dict[int, int] = {}
-        self.reported = int(meta.read(self.db, "acked_seq"))
-        if self.bug is not Bug.LOG_NOT_READ:
-            # A look at the queue, and then the log to its end: see evidence.py.
-            handing = [m.id for m in messages.in_states(self.db, [Kept.HANDING])]
-            self.learn(in_queue(handing, {q: f.token for q, f in self.postfix.queue.items()}, 0))
-            self.follow(len(self.postfix.log))
-        self.learn(absent(messages.in_states(self.db, [Kept.HANDING]), 0, 0, 0))
-
-    def clock_ns(self, now_ms: int) -> int:
-        return int(now_ms * self.speed * NS_PER_MS)
-
-    # The spool.
-
-    def learn(self, facts: list[tuple[str, Fact]]) -> None:
-        for token, fact in facts:
-            step = messages.learn(self.db, token, fact, 0)
-            if step is not None and step.hold and fact.queue_id:
-                self.holds.add(fact.queue_id)
-
-    def log_read(self) -> int:
-        return int(meta.read(self.db, "log_position", 0))
-
-    def follow(self, most: int) -> None:
-        """The log follower reads on: facts and position in one transaction."""
-        begin = self.log_read()
-        for entry in self.postfix.log[begin : begin + most]:
-            token = entry.message_id or messages.id_of_queue_file(self.db, entry.queue_id)
-            if token:
-                self.learn([(token, entry.fact)])
-        meta.write(self.db, "log_position", min(begin + most, len(self.postfix.log)))
-
-    def hold(self) -> None:
-        """postfleet-apply holds what is to be held."""
-        held = {q for q in self.holds if q not in self.postfix.delivering}
-        for queue_id in held & self.postfix.queue.keys():
-            self.postfix.queue[queue_id].held = self.bug is not Bug.HOLD_FORGOTTEN
-        messages.mark_held(self.db, [self.token_of(q) for q in held], held=True)
-        self.holds -= held
-
-    def token_of(self, queue_id: str) -> str:
-        return messages.id_of_queue_file(self.db, queue_id) or ""
-
-    def rows(self, *states: Kept) -> list[SpooledMessage]:
-        return messages.in_states(self.db, states)
-
-    def waiting(self) -> list[SpooledMessage]:
-        """What may be handed over: stored, and not on its way already."""
-        return [m for m in self.rows(Kept.STORED) if m.id not in self.offering]
-
+class Node(Machine):
     # Session.
 
     def granted(
@@ -159,8 +43,24 @@ class Node:
         if self.right.use_lease(grant):
             self.right.gateway_knows = False
 
+    def suspend(self, stops: list[node_pb2.Suspension]) -> None:
+        """The controller's list: on disk before it holds."""
+        meta.write(self.db, "stops", [stop.subject for stop in stops])
+        self.right.suspensions = suspensions.read(stops)
+
+    def _kept_stops(self) -> list[node_pb2.Suspension]:
+        return [stop_of(egress) for egress in meta.read(self.db, "stops", [])]
+
+    def stops(self) -> frozenset[str]:
+        """Egresses that are suspended, as the agent knows it."""
+        return frozenset(self.right.suspensions.egress_reasons(0))
+
     def tell_gateway(self, now: int) -> None:
-        """The agent tells its gateway what it may open; what is not covered any more is cut."""
+        """The agent tells its gateway what is suspended, then what it may open; what is not covered
+        any more is cut."""
+        reasons = self.right.suspensions.egress_reasons(now)
+        self.gateway = replace(self.gateway, suspensions=reasons)
+        self.told_stops = frozenset(reasons)
         held = self.right.lease
         if held is None:
             return
@@ -172,6 +72,8 @@ class Node:
         except LeaseError:
             return
         self.gateway = replace(self.gateway, lease=new)
+        if self.bug is Bug.SUSPENSION_FORGOTTEN:
+            self.gateway = replace(self.gateway, suspensions={})
         self.right.gateway_knows = True
 
     def take(self, message: node_pb2.DispatchedMessage) -> bool:
@@ -211,6 +113,12 @@ class Node:
         mine = [m for m in self.waiting() if m.egress_id == egress and m.epoch <= epoch]
         self.learn([(m.id, fact) for m in mine])
         return epoch
+
+    def cancel(self, token: str) -> None:
+        """Back with it where Postfix does not have it; what Postfix has is recalled."""
+        self.cancelled.add(token)
+        if any(m.id == token for m in self.waiting()):
+            self.learn([(token, Fact(FactKind.TAKEN_BACK, 0, reason="cancelled"))])
 
     def stale(self) -> list[SpooledMessage]:
         """What waits for a term that is over, or an egress that was given back."""
@@ -283,17 +191,8 @@ class Node:
         if refusal is not None:
             self.postfix.says(FactKind.DEFERRED, queue_id, stage=str(refusal.stage))
             return False
-        self.postfix.delivering[queue_id] = file.egress
+        self.postfix.begin_delivery(queue_id)
         return True
-
-    def end_delivery(self, queue_id: str, kind: FactKind) -> None:
-        """An attempt ended so, and the log says it."""
-        del self.postfix.delivering[queue_id]
-        self.postfix.says(kind, queue_id)
-        if kind in (FactKind.SENT, FactKind.BOUNCED):
-            del self.postfix.queue[queue_id]
-        elif kind is FactKind.UNCERTAIN:
-            self.postfix.queue[queue_id].uncertain_at = len(self.postfix.log)
 
     def to_cut(self, now: int) -> list[str]:
         """Queue ids whose connections the gateway (or the kernel, in its place) ends now."""

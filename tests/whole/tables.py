@@ -62,6 +62,9 @@ class Message:
     stored: bool = False
     attempts: int = 0
     charged: bool = False
+    cancel_asked: bool = False
+    # It is the operator's risk from then on.
+    was_uncertain: bool = False
 
     def told(self) -> Told:
         return Told(self.id, self.state, "", self.attempts, "", self.stored, self.epoch, BEGINNING)
@@ -77,6 +80,8 @@ class Tables:
     used: dict[str, int] = field(default_factory=dict)
     events: set[tuple[str, int]] = field(default_factory=set)
     cordoned: set[str] = field(default_factory=set)
+    # Egresses that are suspended.
+    stopped: set[str] = field(default_factory=set)
 
     # Sessions and leases.
 
@@ -103,8 +108,9 @@ class Tables:
         return lease.epoch, mine
 
     def lease_rows(self) -> list[LeaseRow]:
+        margin_ms = 0 if self.bug is Bug.MARGIN_REMOVED else MARGIN_MS
         return [
-            LeaseRow(node, lease.epoch, lease.renewals, lease.held, TTL_MS, MARGIN_MS)
+            LeaseRow(node, lease.epoch, lease.renewals, lease.held, TTL_MS, margin_ms)
             for node, lease in self.leases.items()
         ]
 
@@ -175,7 +181,7 @@ class Tables:
         a = self.assignments.get(egress)
         if a is None or a.node != node:
             return
-        if a.releasing and a.epoch == epoch:
+        if (a.releasing and a.epoch == epoch) or self.bug is Bug.EPOCH_UNCHECKED:
             del self.assignments[egress]
             self.given_back[node, egress] = epoch
 
@@ -188,14 +194,33 @@ class Tables:
             self.used[message.egress] += 1
             message.charged, message.state = True, step.target
 
-    def end_by_operator(self, message: Message, event: Event) -> None:
-        """UNPLANNED, SUPPRESSED or CANCELLED."""
+    def end_by_operator(self, message: Message, event: Event, *, open_only: bool = False) -> None:
+        """UNPLANNED, SUPPRESSED or CANCELLED; with `open_only` not what is uncertain."""
         step = STEPS[event]
         if message.state not in step.sources:
             return
+        if open_only and message.state is State.UNCERTAIN:
+            return
         if refunds(message.state, event, message.attempts) or self.bug is Bug.ATTEMPT_REFUNDED:
             self._refund(message)
+        message.was_uncertain |= message.state is State.UNCERTAIN
         message.state = step.target
+
+    def ask_to_cancel(self, message: Message) -> None:
+        """An operator wants a message cancelled that a node has: the node is asked."""
+        message.cancel_asked = message.state in ON_NODE
+        if self.bug is Bug.CANCELLED_ON_ASKING and message.cancel_asked:
+            message.state = State.CANCELLED
+
+    def cancels(self, node: str) -> list[str]:
+        """What to ask a node to give back because it is cancelled."""
+        return [m.id for m in self._on(node) if m.cancel_asked]
+
+    def end_cancelled(self) -> None:
+        """What came back and is to be cancelled ends, as the sweeper does it."""
+        for message in self.messages.values():
+            if message.cancel_asked:
+                self.end_by_operator(message, Event.CANCELLED, open_only=True)
 
     def claim(self, node: str, session: int) -> Message | None:
         """The next message to dispatch to a node."""
@@ -205,6 +230,8 @@ class Tables:
         for message in self.messages.values():
             a = self.assignments.get(message.egress)
             if a is None or (a.node, a.epoch) != (node, lease.epoch) or a.releasing:
+                continue
+            if message.egress in self.stopped or message.cancel_asked:
                 continue
             if message.state in STEPS[Event.DISPATCHED].sources:
                 message.state = STEPS[Event.DISPATCHED].target

@@ -62,4 +62,4 @@ def test_the_simulation_does_all_there_is_to_do() -> None:
 )
 @pytest.mark.parametrize("bug", [bug for bug in Bug if bug is not Bug.NONE])
 def test_a_planted_bug_is_found(bug: Bug) -> None:
-    assert any(run(seed, STEPS_OF_A_RUN, bug)[0] for seed in range(200)), bug
+    assert any(run(seed, STEPS_OF_A_RUN, bug)[0] for seed in range(400)), bug
