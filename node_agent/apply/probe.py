@@ -13,7 +13,7 @@ import re
 import secrets
 import smtplib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import formatdate
 
 from node_agent.apply import mail_log
@@ -32,6 +32,7 @@ _LONGEST_S = 180.0
 _STEP_S = 0.1
 _QUEUED = re.compile(r"queued as ([0-9A-Za-z]+)")
 _NOT_SENT = re.compile(r" ([0-9A-Za-z]+): to=[^\n]* status=(?!sent)")
+_CANNOT_RUN = re.compile(r" postfix/egress-([a-z0-9-]+)/smtp\[\d+\]: (?:fatal|panic): ")
 _EGRESSES_SHOWN = 3
 
 
@@ -137,17 +138,19 @@ def _wait(
         if len(still) < len(missing):
             patience.renew()
         missing = still
-        if all_refused({queue_ids[one] for one in missing}, said()):
+        if all_refused({one: queue_ids[one] for one in missing}, said()):
             patience.refused()
         if not missing or patience.over():
             return missing
         time.sleep(_STEP_S)
 
 
-def all_refused(queue_ids: set[str], log: str) -> bool:
-    """Whether the log says of each of these messages that it was put off or refused. Pure."""
+def all_refused(queue_ids: Mapping[str, str], log: str) -> bool:
+    """Whether the log says of all of these (egress id to queue id) that nothing will come: the
+    message was put off or refused, or smtp(8) of that transport cannot run. Pure."""
     told = {match[1] for match in _NOT_SENT.finditer(log)}
-    return queue_ids <= told
+    broken = {match[1] for match in _CANNOT_RUN.finditer(log)}
+    return all(egress in broken or queue_id in told for egress, queue_id in queue_ids.items())
 
 
 def _explain(missing: list[str], asked: int, queue_ids: dict[str, str], log: str) -> str:

@@ -14,23 +14,33 @@ Nov 26 08:00:00 n1 postfix/egress-px002/smtp[9]: 4bZk2: to=<probe-2@[198.18.0.1]
 relay=198.18.0.1[198.18.0.1]:25, delay=0.1, dsn=2.0.0, status=sent (250 2.0.0 probe arrived)
 Nov 26 08:00:01 n1 postfix/egress-px003/smtp[9]: 4bZk3: to=<probe-3@[198.18.0.1]>, relay=none, \
 delay=0.1, delays=0/0/0.1/0, dsn=5.3.0, status=bounced (unknown user: "status=sent")
+Nov 26 08:00:01 n1 postfix/egress-px005/smtp[9]: fatal: invalid TLS level "bananas"
 Nov 26 08:00:01 n1 postfix/qmgr[9]: 4bZk4: from=<probe@px004.invalid>, size=300, nrcpt=1 (queue
 """
 
 
 @pytest.mark.parametrize(
-    ("queue_ids", "refused"),
+    ("egresses", "refused"),
     [
-        ({"4bZk1"}, True),
-        ({"4bZk1", "4bZk3"}, True),
-        ({"4bZk1", "4bZk2"}, False),
-        ({"4bZk1", "4bZk4"}, False),
-        ({"4bZk"}, False),
-        (set(), True),
+        ([1], True),
+        ([1, 3], True),
+        ([1, 2], False),
+        ([1, 4], False),
+        ([4], False),
+        ([1, 5], True),
+        ([6], False),
+        ([], True),
     ],
 )
-def test_only_what_postfix_put_off_or_refused_counts(queue_ids: set[str], refused: bool) -> None:
+def test_what_postfix_put_off_or_cannot_try_will_not_come(
+    egresses: list[int], refused: bool
+) -> None:
+    queue_ids = {f"px00{n}": f"4bZk{n}" for n in egresses}
     assert all_refused(queue_ids, _LOG) is refused
+
+
+def test_a_queue_id_is_told_from_one_that_begins_with_it() -> None:
+    assert not all_refused({"px001": "4bZk"}, _LOG)
 
 
 class Clock:
