@@ -31,6 +31,19 @@ def test_the_registry_is_whole() -> None:
         assert numbers == list(range(len(numbers))), f"X.{subject} has a hole"
 
 
+def test_what_rfc_3463_enumerates_is_there_under_its_name() -> None:
+    """Section 3 of the RFC, of which the registry is the continuation."""
+    from_rfc = {
+        row["Code"]: row["Sample Text"] for row in registry() if row["Reference"] == "RFC 3463"
+    }
+    last_of_subject = {0: 0, 1: 8, 2: 4, 3: 5, 4: 7, 5: 5, 6: 5, 7: 7}
+    enumerated = {f"X.{s}.{d}" for s, last in last_of_subject.items() for d in range(last + 1)}
+    assert enumerated == set(from_rfc)
+    assert from_rfc["X.1.1"] == "Bad destination mailbox address"
+    assert from_rfc["X.2.2"] == "Mailbox full"
+    assert from_rfc["X.7.1"] == "Delivery not authorized, message refused"
+
+
 def test_every_subject_of_rfc_3463_has_a_fallback() -> None:
     assert sorted(meanings().subjects) == list("01234567")
 
