@@ -46,13 +46,12 @@ from controller.sessions.errors import ControllerStops
 from controller.sessions.heartbeats import Heartbeats
 from controller.sessions.pusher import Pusher
 from controller.sessions.registry import Registry
-from controller.shaping.book import open_book
-from controller.shaping.proof import problems
-from controller.shaping.read import ShapingError
+from controller.shaping.proved import open_proved
 from controller.store import Store
 from controller.store.migrate import migrate
 from controller.throttle.heard import Listener
 from controller.throttle.recovery import Recovery
+from controller.throttle.reload import RulesReload
 
 _log = structlog.get_logger(__name__)
 _GRACE_S = 3.0
@@ -143,6 +142,7 @@ async def serving(
             await stack.enter_async_context(
                 _running(
                     _local_loops(store, current, registry, pusher)
+                    + _rules_loop(settings, store, listener)
                     + [lead(store, lambda: _elected_loops(settings, store, listener))]
                     + ([_keep_running(postgres)] if postgres else [])
                 )
@@ -152,11 +152,7 @@ async def serving(
 
 def _listener(settings: RunSettings) -> Listener:
     table = open_table(settings.providers)
-    book = open_book(settings.shaping, table.names)
-    found = problems(book)
-    if found:
-        raise ShapingError(found)
-    return Listener(book, table)
+    return Listener(open_proved(settings.shaping, table.names), table)
 
 
 def _local_loops(
@@ -173,6 +169,15 @@ def _local_loops(
         run_forever("pusher", pusher.run_cycle, every_s=0.25),
         run_forever("dispatch", dispatcher.run_cycle, every_s=0.2, is_busy=lambda: dispatcher.busy),
     ]
+
+
+def _rules_loop(
+    settings: RunSettings, store: Store, listener: Listener
+) -> list[Coroutine[Any, Any, None]]:
+    if settings.shaping is None:
+        return []
+    rules = RulesReload(store, listener, settings.shaping)
+    return [run_forever("rules", rules.run_cycle, every_s=2.0)]
 
 
 def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> list[Loop]:

@@ -25,6 +25,9 @@ shaping rules: the first rule that fires says what follows. The operator's rules
 (`postfleet controller run --shaping FILE`) are asked first, then the shipped ones. A rule of theirs
 with the name of a shipped one stands in its place; `disable = ["name"]` at the beginning of the
 file takes shipped rules away. A controller does not start with rules that `shaping check` refuses.
+When the file changes, a running controller takes the rules into use within seconds; what `shaping
+check` would refuse leaves those before in force (audit log, `--subject shaping/rules`, and metric
+`postfleet_shaping_rules_refused`).
 
     postfleet shaping check rules.toml      prove the rules by their samples; every mistake at once
     postfleet shaping list                  the rules in the order in which they are asked

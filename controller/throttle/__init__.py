@@ -6,6 +6,7 @@
     run       what runs of refusals do to breakers
     trials    one message for a breaker that is half open
     recovery  ends what is over
+    reload    takes an operator's rules into use when their file changes
     metrics   counts
     pace      a slowed pair as a pure state machine: rate by now, slower on a refusal, twice as fast
               after each quiet hour

@@ -91,9 +91,10 @@ class Heard:
         }
 
 
-@dataclass(frozen=True)
+@dataclass
 class Listener:
-    """Rules and providers by which replies are understood; the same for all sessions."""
+    """Rules and providers by which replies are understood; the same for all sessions. `book` is
+    replaced as a whole where an operator's rules change (reload.py)."""
 
     book: RuleBook
     table: ProviderTable

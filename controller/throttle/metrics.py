@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import Counter
+from prometheus_client import Counter, Gauge
 
 from controller.metrics import REGISTRY
 from controller.providers.table import ProviderTable
@@ -27,6 +27,11 @@ SUPPRESSED = Counter(
     "postfleet_receiver_recipients_ended_total",
     "Permanent failures about a recipient, by provider; each suppresses the recipient.",
     ["provider"],
+    registry=REGISTRY,
+)
+RULES_REFUSED = Gauge(
+    "postfleet_shaping_rules_refused",
+    "1 while the operator's file of shaping rules is refused and the rules before it hold.",
     registry=REGISTRY,
 )
 
