@@ -20,6 +20,7 @@ from controller.fleet.pages import clean
 from controller.message_life import STEPS, Event, State
 from controller.planner.ledger import refund
 from controller.store import Row, Store, Transaction, queries
+from controller.throttle.follow import ACTOR as RULES
 
 _SQL = queries.load("cancel")
 _MOST_IDS = 10_000
@@ -121,13 +122,22 @@ async def carry_out(
 
 
 async def end_what_came_back(tx: Transaction, limit: int) -> int:
-    """Cancels what nodes gave back and somebody wanted cancelled; gives how many."""
-    rows = await tx.fetch_all(_SQL["came_back"], limit=limit)
-    await _end(tx, [(row, f"cancelled by {row['cancel_asked_by']}") for row in rows], "")
+    """Cancels what nodes gave back and somebody wanted cancelled; gives how many. What a shaping
+    rule called refused for good is bounced, with the receiver's words."""
+    rows = await tx.fetch_all(_SQL["came_back"], limit=limit, by_rule=RULES)
+    by_rule = [row for row in rows if row["cancel_asked_by"] == RULES]
+    others = [row for row in rows if row["cancel_asked_by"] != RULES]
+    await _end(tx, [(row, f"cancelled by {row['cancel_asked_by']}") for row in others], "")
+    await _end(tx, [(row, row["words"]) for row in by_rule], "", State.BOUNCED)
     return len(rows)
 
 
-async def _end(tx: Transaction, ending: Iterable[tuple[Row, str]], reason: str) -> None:
+async def _end(
+    tx: Transaction,
+    ending: Iterable[tuple[Row, str]],
+    reason: str,
+    state: State = State.CANCELLED,
+) -> None:
     """Ends these with their words. What no receiver was asked to take gives its allowance back."""
     chosen = list(ending)
     if not chosen:
@@ -137,5 +147,6 @@ async def _end(tx: Transaction, ending: Iterable[tuple[Row, str]], reason: str) 
         _SQL["end"],
         ids=[row["id"] for row, _ in chosen],
         reasons=[f"{words}: {reason}" if reason else words for _, words in chosen],
+        state=str(state),
         states=_STATES,
     )

@@ -36,7 +36,7 @@ class Sweeper:
         cancelled = await self._store.run(lambda tx: end_what_came_back(tx, _BATCH))
         moved = await self._store.run(_moved)
         did = [
-            f"cancelled {cancelled} messages that came back" if cancelled else "",
+            f"ended {cancelled} messages that came back" if cancelled else "",
             f"took {moved} messages back whose mailbox moved" if moved else "",
         ]
         return ", ".join(filter(None, did)) or "nothing to sweep"

@@ -51,8 +51,9 @@ class Rule(BaseModel):
 
     action: Literal["slow", "suspend", "bounce", "nothing"]
     """`slow`: at most `per_hour`. `suspend`: nothing for the time `for`. `bounce`: the receiver
-    means it for good, whatever the code says. `nothing`: no reason to do anything, and it does not
-    count towards the circuit breaker either (greylisting, a full mailbox)."""
+    means it for good, whatever the code says; the message ends. `nothing`: no reason to do
+    anything, and it does not count towards the circuit breaker either (greylisting, a full
+    mailbox)."""
 
     scope: Scope = "provider-egress"
     """What is slowed or suspended: a pair, or an egress, domain or mailbox towards everybody."""
@@ -124,7 +125,7 @@ class Rule(BaseModel):
             case "suspend":
                 return f"suspend {self.scope} for {self.for_}"
             case "bounce":
-                return "take it as permanent"
+                return "end the message as bounced"
             case _:
                 return "nothing"
 

@@ -1,5 +1,6 @@
 """Does what rules say, in the transaction that stores the replies: slow-downs, suspensions of what
-a rule names, suppressions. Each is audited with rule and log line, once for each beginning.
+a rule names, ends of messages, suppressions. Each is audited with rule and log line, once for each
+beginning.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ async def follow(tx: Transaction, heard: Sequence[Heard]) -> None:
                 entries += await _suspend(tx, each, rule, about, now)
             case _:
                 pass
+    entries += await _give_up(tx, [each for each in heard if each.ends_message and each.about])
     for each in heard:
         if each.ends_recipient and each.about is not None:
             entries += await _suppress(tx, each, each.about)
@@ -117,6 +119,28 @@ async def stop(
         **named, stage=stage, reason=reason[:1000], evidence=evidence, until=until,
     )  # fmt: skip
     return held is not None, ends
+
+
+async def _give_up(tx: Transaction, heard: Sequence[Heard]) -> list[Entry]:
+    """Asks messages back that are refused for good; what comes back ends (fleet/cancel.py)."""
+    by_id = {each.refusal.message_id: each for each in heard}
+    if not by_id:
+        return []
+    asked = await tx.fetch_all(_SQL["give_up"], ids=sorted(by_id), actor=ACTOR)
+    entries = []
+    for row in asked:
+        each = by_id[row["id"]]
+        name, why = (each.rule.name, each.rule.why) if each.rule else ("", "")
+        entries.append(
+            Entry(
+                actor=ACTOR,
+                action="bounce-message",
+                subject=f"message/{row['id']}",
+                reason=f"{name}: {why}",
+                evidence={"rule": name, **each.evidence},
+            )
+        )
+    return entries
 
 
 async def _suppress(tx: Transaction, each: Heard, about: About) -> list[Entry]:

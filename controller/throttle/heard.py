@@ -76,6 +76,12 @@ class Heard:
         return self.by_receiver and final and self.meaning.ends_recipient
 
     @property
+    def ends_message(self) -> bool:
+        """Whether a node still tries a message of which a rule says that it is refused for good."""
+        bounces = self.rule is not None and self.rule.action == "bounce"
+        return self.by_receiver and bounces and not self.refusal.final
+
+    @property
     def is_against_sender(self) -> bool:
         """Whether it counts towards a breaker: about the sender, not the address or the way."""
         waved_off = self.rule is not None and self.rule.action == "nothing"

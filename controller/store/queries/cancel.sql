@@ -26,9 +26,9 @@ CROSS JOIN LATERAL (
 WHERE c.state = 'cancelled' AND c.ending
 
 -- end --
--- Ends messages that no node has. The arrays run in parallel.
+-- Ends messages that no node has, so. The arrays run in parallel.
 UPDATE message AS m
-SET state = 'cancelled', final_at = now(), reason = t.reason
+SET state = %(state)s, final_at = now(), reason = t.reason
 FROM unnest(%(ids)s::text[], %(reasons)s::text[]) AS t (id, reason)
 WHERE m.id = t.id AND m.state = ANY(%(states)s)
 
@@ -49,9 +49,17 @@ CROSS JOIN LATERAL (
 ) AS m
 
 -- came_back --
--- Messages that nodes gave back, or did not take, and that are to be cancelled; locked.
-SELECT id, attempts, cancel_asked_by FROM message
-WHERE cancel_asked_by IS NOT NULL AND state IN ('accepted', 'scheduled')
-ORDER BY id
+-- Messages that nodes gave back, or did not take, and that are to be cancelled; locked. Where a shaping
+-- rule asked (`by_rule`), with the receiver's words.
+SELECT m.id, m.attempts, m.cancel_asked_by, coalesce(e.reason, '') AS words
+FROM message AS m
+LEFT JOIN LATERAL (
+    SELECT x.reason FROM event AS x
+    WHERE x.message_id = m.id AND x.kind = 'deferred' AND x.rule <> ''
+    ORDER BY x.at DESC, x.seq DESC
+    LIMIT 1
+) AS e ON m.cancel_asked_by = %(by_rule)s
+WHERE m.cancel_asked_by IS NOT NULL AND m.state IN ('accepted', 'scheduled')
+ORDER BY m.id
 LIMIT %(limit)s
-FOR UPDATE SKIP LOCKED
+FOR UPDATE OF m SKIP LOCKED

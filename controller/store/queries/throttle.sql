@@ -47,6 +47,12 @@ VALUES (%(client_id)s, lower(%(recipient)s), 'bounce', %(evidence)s)
 ON CONFLICT (client_id, recipient) DO NOTHING
 RETURNING recipient
 
+-- give_up --
+-- Asks nodes for messages back that are refused for good; gives those that nobody wanted back before.
+UPDATE message SET cancel_asked_by = %(actor)s
+WHERE id = ANY(%(ids)s) AND state IN ('dispatched', 'queued') AND cancel_asked_by IS NULL
+RETURNING id
+
 -- end_suspensions --
 -- Takes away stops of receivers' making whose time is over.
 DELETE FROM suspension WHERE source = ANY(%(sources)s) AND until <= now()

@@ -27,14 +27,15 @@ LONG_LEASE = {"ttl_s": 600, "margin_s": 5, "heartbeat_s": 0.3}
 
 @contextlib.asynccontextmanager
 async def one_controller(
-    database: str, state_dir: Path, join_grace_s: float = 60
+    database: str, state_dir: Path, join_grace_s: float = 60, shaping: Path | None = None
 ) -> AsyncIterator[Controller]:
-    """A controller on a port of its own choice that asks no resolver."""
+    """A controller on a port of its own choice that asks no resolver. `shaping`: its rules."""
     settings = RunSettings(
         state_dir=state_dir,
         listen=Endpoint("127.0.0.1", 0),
         join_grace_s=join_grace_s,
         dns=NO_DNS,
+        shaping=shaping,
     )
     async with serving(settings, database) as controller:
         yield controller
