@@ -21,6 +21,7 @@ from node_agent.agent.handover.worker import HandOver
 from node_agent.agent.holds import Holds
 from node_agent.agent.lifecycle import State
 from node_agent.agent.maillog.follower import LogFollower
+from node_agent.agent.probes.opinion import Hearing
 from node_agent.agent.probes.prober import Prober
 from node_agent.agent.queue_watch import QueueWatch
 from node_agent.agent.recall.recaller import Recaller
@@ -102,7 +103,7 @@ class Daemon:
             self.hand_over.wake,
         )
         self.caller = Caller(config, self._desks())
-        self.prober = Prober(self.right, self._report_probe)
+        self.prober = Prober(self.right, self._report_probe, self._hear, config.controller)
 
     def _desks(self) -> Desks:
         dispatch = DispatchDesk(
@@ -237,6 +238,10 @@ class Daemon:
 
     async def _report_spec(self, result: node_pb2.SpecResult) -> None:
         await self.caller.say(node_pb2.NodeMessage(spec_result=result))
+
+    def _hear(self) -> Hearing:
+        lease = self.right.lease
+        return Hearing(self.caller.session, lease.trusted_until_ns if lease else 0)
 
     async def _report_probe(self, report: node_pb2.ProbeReport) -> bool:
         return await self.caller.say(node_pb2.NodeMessage(probe_report=report))

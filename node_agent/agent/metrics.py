@@ -77,6 +77,6 @@ PROBE_HEALTHY = Gauge(
 )
 PROBES = Counter(
     "postfleet_agent_probes_total",
-    "Probes; stage: ok, tcp, proxy-auth, proxy-request, exit-address.",
+    "Probes; stage: ok, tcp, proxy-auth, proxy-request, exit-address; unknown: it says nothing.",
     ["stage"],
 )

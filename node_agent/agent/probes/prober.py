@@ -12,7 +12,8 @@ import structlog
 from postfleet.v1 import node_pb2, spec_pb2
 
 from node_agent.agent import metrics
-from node_agent.agent.probes.probe import ProbeResult, probe
+from node_agent.agent.probes.opinion import Hear, judge
+from node_agent.agent.probes.probe import ProbeResult, leads_to, probe
 from node_agent.agent.probes.schedule import ProbeSchedule
 from node_agent.agent.right import Right
 
@@ -22,25 +23,30 @@ DEFAULT_INTERVAL_S = 300
 DEFAULT_TIMEOUT_S = 10.0
 
 _log = structlog.get_logger("probes")
+Look = Callable[[spec_pb2.Egress, str, float], ProbeResult]
 
 
 class Prober:
-    """`run` for ever. `report` returns False while there is no session."""
+    """`run` for ever. `report` returns False while there is no session; `hear`: what we hear of the
+    controller; `controller`: "host:port" at which agents dial it."""
 
     def __init__(
-        self, right: Right, report: Callable[[node_pb2.ProbeReport], Awaitable[bool]]
+        self,
+        right: Right,
+        report: Callable[[node_pb2.ProbeReport], Awaitable[bool]],
+        hear: Hear,
+        controller: str,
     ) -> None:
         self._right = right
         self._report = report
+        self._hear = hear
+        self._controller = controller
+        self._session = 0
         self._schedule = ProbeSchedule(random.Random())  # noqa: S311 - jitter
         self._threads = ThreadPoolExecutor(THREADS, "probe")
         # Last result of each egress; told again in a new session.
         self._last: dict[str, ProbeResult] = {}
         self._untold: set[str] = set()
-
-    def new_session(self) -> None:
-        """A controller listens anew: tell it what is known."""
-        self._untold |= set(self._last)
 
     async def run(self) -> None:
         """Probe for ever."""
@@ -66,11 +72,23 @@ class Prober:
     async def _probe(self, egress: spec_pb2.Egress, target: str) -> None:
         settings = self._right.spec.gateway
         timeout_s = settings.connect_timeout_ms / 1000 or DEFAULT_TIMEOUT_S
-        result = await asyncio.get_running_loop().run_in_executor(
-            self._threads, probe, egress, target, timeout_s
-        )
+
+        def look() -> Awaitable[ProbeResult]:
+            return self._in_thread(probe, egress, target, timeout_s)
+
+        def other_door() -> Awaitable[ProbeResult]:
+            return self._in_thread(leads_to, egress, self._controller, timeout_s)
+
+        heard = self._hear()
+        first = await look()
+        result = await judge(first, heard, self._hear, look, other_door)
         interval_s = settings.probe_interval_s or DEFAULT_INTERVAL_S
-        self._schedule.done(egress.id, result.healthy, interval_s, time.monotonic())
+        is_good = result is not None and result.healthy
+        self._schedule.done(egress.id, is_good, interval_s, time.monotonic())
+        if result is None:
+            metrics.PROBES.labels("unknown").inc()
+            _log.info("probe-says-nothing", egress=egress.id, stage=first.stage, why=first.detail)
+            return
         before = self._last.get(egress.id)
         if before is None or before.stage != result.stage:
             _log.info("probed", egress=egress.id, stage=result.stage, detail=result.detail)
@@ -79,7 +97,19 @@ class Prober:
         metrics.PROBES.labels(result.stage or "ok").inc()
         metrics.PROBE_HEALTHY.labels(egress.id).set(result.healthy)
 
+    async def _in_thread(
+        self, look: Look, egress: spec_pb2.Egress, target: str, timeout_s: float
+    ) -> ProbeResult:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, look, egress, target, timeout_s
+        )
+
     async def _tell(self) -> None:
+        session = self._hear().session
+        if session and session != self._session:
+            # A controller listens anew: what it was told before may have been lost.
+            self._session = session
+            self._untold |= set(self._last)
         for egress_id in sorted(self._untold & set(self._last)):
             result = self._last[egress_id]
             report = node_pb2.ProbeReport(

@@ -38,6 +38,12 @@ class Caller:
         self._desks = desks
         self._outgoing: Outgoing | None = None
         self._dice = random.Random()  # noqa: S311 - jitter
+        self._sessions = 0
+
+    @property
+    def session(self) -> int:
+        """A number for the open session that no other has; 0 while none is open."""
+        return 0 if self._outgoing is None else self._sessions
 
     async def say(self, message: node_pb2.NodeMessage) -> bool:
         """Send in the open session; False where none is open."""
@@ -80,6 +86,7 @@ class Caller:
     ) -> None:
         await call.write(node_pb2.NodeMessage(hello=self._hello()))
         metrics.SESSIONS.inc()
+        self._sessions += 1
         self._outgoing = outgoing
         writer = asyncio.create_task(outgoing.write_all(call.write))
         try:
