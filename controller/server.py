@@ -27,6 +27,7 @@ from controller.loops.campaigns import Campaigns
 from controller.loops.clock import Clock
 from controller.loops.cycle import run_forever
 from controller.loops.dispatch import Dispatcher
+from controller.loops.health import Health
 from controller.loops.leader import Loop, lead
 from controller.loops.reconcile import Reconciler
 from controller.loops.sweeper import Sweeper
@@ -205,6 +206,7 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
             "campaigns", campaigns.run_cycle, every_s=1.0, is_busy=lambda: campaigns.is_busy
         ),
         lambda: run_forever("warming", Warming(store).run_cycle, every_s=60.0),
+        lambda: run_forever("health", Health(store).run_cycle, every_s=15.0),
         lambda: run_forever("sweeper", sweeper.run_cycle, every_s=5.0),
         lambda: run_forever(
             "providers", naming.run_cycle, every_s=0.2, is_busy=lambda: naming.is_busy

@@ -27,6 +27,7 @@ from inventory.fields import (
     Strict,
     WholeSeconds,
 )
+from inventory.health import Health
 from inventory.pacing import Pacing, TimeZone, Window
 from inventory.warm_up import Warming, WarmUp
 
@@ -116,6 +117,8 @@ class Fleet(Strict):
     """When mailboxes send."""
     warm_up: WarmUp = WarmUp()
     """How much what is warming may send."""
+    health: Health = Health()
+    """When mailboxes, egresses and domains are watched, slowed, paused and quarantined."""
     mail: MailDefaults = MailDefaults()
     """Retries and TLS."""
     allow_target_nets: tuple[Network, ...] = ()

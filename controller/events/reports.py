@@ -18,8 +18,10 @@ from postfleet.v1 import node_pb2
 
 from controller.events import report as rows
 from controller.events.fold import KINDS, Told
+from controller.events.health import tally_events
 from controller.events.progress import Place, Progress
 from controller.events.report import Key, Report
+from controller.health.tally import Tally
 from controller.message_life import Event, State
 from controller.planner.ledger import refund
 from controller.store import Transaction, queries
@@ -59,16 +61,19 @@ async def record(tx: Transaction, reports: Sequence[Report], listener: Listener)
     kept = await _keep(tx, reports, heard, listener)
     progress = Progress(known.told)
     recorded: list[Recorded] = []
+    tally = Tally()
     for report, new, hearing in zip(reports, kept, heard, strict=True):
         fresh = tuple(
             _with_attempts(hearing[event.seq], report, progress)
             for event in new
             if event.seq in hearing
         )
+        tally_events(tally, report, new, fresh, known.about, listener)
         progress.move_on(report.node_id, new)
         recorded.append(Recorded(new, fresh))
     await _change(tx, progress)
     await _listen(tx, reports, recorded, known.about, listener)
+    await tally.write(tx)
     return recorded
 
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from controller.audit import Entry as AuditEntry
 from controller.audit import write_audits
 from controller.feedback.entry import Entry, Kind
+from controller.health import counts
+from controller.health.tally import Tally, Whose
+from controller.replies import classify, read_reply
 from controller.store import Row, Transaction, queries
 from controller.suppression.change import add
 from controller.suppression.entry import Entry as Suppression
@@ -78,7 +81,19 @@ async def take(tx: Transaction, rows: Sequence[tuple[Entry, About]], actor: str)
     new = [first[row["message_id"], row["kind"]] for row in kept]
     suppressed = await _suppress(tx, new, actor)
     await write_audits(tx, _audit(new, actor))
+    await _count(tx, new)
     return Taken(new, suppressed)
+
+
+async def _count(tx: Transaction, new: Sequence[tuple[Entry, About]]) -> None:
+    tally = Tally()
+    for entry, about in new:
+        kind: str = entry.kind
+        if entry.kind is Kind.BOUNCE:
+            kind = counts.bounced(classify(read_reply(entry.evidence)).scope)
+        if about.mailbox and about.egress_id:
+            tally.add(Whose(about.mailbox, about.egress_id, about.provider), kind)
+    await tally.write(tx)
 
 
 async def _suppress(tx: Transaction, new: Sequence[tuple[Entry, About]], actor: str) -> int:

@@ -31,9 +31,12 @@ def deferred(scope: str) -> str:
 
 BOUNCED = frozenset(bounced(scope) for scope in Scope)
 DEFERRED = frozenset(deferred(scope) for scope in Scope)
-# What a receiver says about the sender, not about the address, the way, or how busy it is.
-_AGAINST = (Scope.REPUTATION, Scope.POLICY, Scope.CONTENT)
-BLOCKED = frozenset(word(scope) for scope in _AGAINST for word in (bounced, deferred))
+# What a receiver says about the sender, not about the address, the way, or how busy it is. Of what
+# is put off not what a policy is given for: many greylist with that code and other words.
+BLOCKED = frozenset(
+    {bounced(scope) for scope in (Scope.REPUTATION, Scope.POLICY, Scope.CONTENT)}
+    | {deferred(scope) for scope in (Scope.REPUTATION, Scope.CONTENT)}
+)
 KINDS = frozenset({SENT, EXPIRED, REPLY, UNSUBSCRIBE, COMPLAINT}) | BOUNCED | DEFERRED
 
 Tally = Mapping[str, int]

@@ -29,13 +29,17 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A mailbox that nothing stops. `seed`: drawn once, for its jitter."""
+    """A mailbox that nothing stops. `seed`: drawn once, for its jitter.
+
+    `health`: its score, above 0 up to 1; of equals the healthier one sends first.
+    """
 
     sender: Sender
     display_name: str
     week: Week
     seed: int = 0
     slot: Slot = Slot()
+    health: float = 1.0
 
     @property
     def address(self) -> str:

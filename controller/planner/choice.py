@@ -2,9 +2,10 @@
 
 Mailboxes are served in the order of their slots. Of those whose slots are due already, the one
 comes first that used the smallest share of its day's allowance; so mailboxes take turns, and one
-that may send more is chosen more often. A slot takes the best message that may go, one for this
-mailbox or one for any, to a provider with a budget, in a lane that is open: follow-ups first, then
-campaigns by their shares, then the oldest. What a limit stops is held, and looked at again later.
+that may send more, or is healthier, is chosen more often. A slot takes the best message that may
+go, one for this mailbox or one for any, to a provider with a budget, in a lane that is open:
+follow-ups first, then campaigns by their shares, then the oldest. What a limit stops is held, and
+looked at again later.
 """
 
 from __future__ import annotations
@@ -239,7 +240,8 @@ class _Choosing:
             self._change(box, due_at=at or self._moment.until + _AGAIN)
             return
         account = Account(Limit.MAILBOX_DAY, box.address, box.week.day_of(at).date)
-        share = (self._budgets.used(account) + 1) / max(1, self._budgets.cap(account))
+        used, cap = self._budgets.used(account), self._budgets.cap(account)
+        share = (used + 1) / max(1, cap) / box.health
         heapq.heappush(self._heap, (at, share, box.address))
 
     def _first_slot(self, box: Box) -> datetime | None:

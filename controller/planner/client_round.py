@@ -27,6 +27,8 @@ SQL = queries.load("planner")
 # Of each lane and provider at least so many heads of queues are read.
 _FEWEST = 50
 
+_LEAST_HEALTH = 0.05
+
 
 @dataclass(frozen=True, slots=True)
 class Round:
@@ -95,6 +97,8 @@ def _box(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
         Slot(
             row["due_at"], row["slot_at"], row["held"], row["held_since"], row["held_until"]
         ),
+        # One that nobody chose any more could never show that it is better.
+        max(_LEAST_HEALTH, row["score"] / 100),
     )  # fmt: skip
 
 

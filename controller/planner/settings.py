@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from controller.planner.slots import Pace
 from controller.planner.warm_up import Curve
 from controller.planner.windows import Week
+from inventory.health import Health
 from inventory.pacing import Pacing, week_window
 from inventory.schema import Fleet, Limits
 from inventory.warm_up import WarmUp, curve_points
@@ -25,6 +26,7 @@ class Settings:
     pace: Pace
     horizon: timedelta
     curves: Mapping[str, Curve]
+    slowed_to_percent: int = Health().slowed_to_percent
 
     def day_limit(self, scope: str) -> int:
         """Messages a day of an active mailbox or egress."""
@@ -43,6 +45,7 @@ def settings_of(value: Mapping[str, Any] | None) -> Settings:
         Pace(pacing.spread, timedelta(seconds=pacing.min_gap_s), pacing.jitter_percent / 100),
         timedelta(seconds=horizon_s),
         {"mailbox": curve_points(warm_up.mailbox), "egress": curve_points(warm_up.egress)},
+        Health.model_validate(given.get("health", {})).slowed_to_percent,
     )
 
 

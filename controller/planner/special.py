@@ -19,6 +19,18 @@ from controller.store import Row, Transaction, queries
 
 SQL = queries.load("planner")
 WARM_UP = queries.load("warm_up")
+HEALTH = queries.load("health")
+# What is lowered of something that health has slowed.
+_SLOWED = {
+    "mailbox": (Limit.MAILBOX_HOUR, Limit.MAILBOX_DAY),
+    "egress": (Limit.EGRESS_HOUR, Limit.EGRESS_DAY),
+    "domain": (Limit.DOMAIN_DAY,),
+}
+
+
+def slowed_cap(cap: int, to_percent: int) -> int:
+    """What is left of a limit; one at least, for otherwise it would be a stop."""
+    return max(min(cap, 1), cap * to_percent // 100)
 
 
 async def caps_for(
@@ -33,6 +45,7 @@ async def caps_for(
         (Limit.CAMPAIGN_HOUR, lane.subject): lane.burst for lane in lanes if lane.burst < UNLIMITED
     }
     changes: dict[tuple[Limit, str], datetime] = {}
+    usual = Caps.of(settings.limits).usual
     if client["per_day"] is not None:
         special[Limit.CLIENT_DAY, client["id"]] = client["per_day"]
     egress_ids = sorted({box.sender.egress_id for box in boxes})
@@ -44,6 +57,16 @@ async def caps_for(
         most = allowance(settings.curves[row["scope"]], row["day"])
         special[limit, row["subject"]] = min(most, settings.day_limit(row["scope"]))
     domains = sorted({box.sender.domain for box in boxes})
+    slowed = await tx.fetch_all(
+        HEALTH["slowed"],
+        mailboxes=[box.address for box in boxes],
+        egress_ids=egress_ids,
+        domains=domains,
+    )
+    for row in slowed:
+        for limit in _SLOWED[row["scope"]]:
+            key = limit, row["subject"]
+            special[key] = slowed_cap(special.get(key, usual[limit]), settings.slowed_to_percent)
     slower = await tx.fetch_all(SQL["receivers_limits"], egress_ids=egress_ids, domains=domains)
     for row in slower:
         provider, subject, per_hour = row["provider"], row["subject"], row["per_hour"]

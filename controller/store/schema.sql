@@ -252,6 +252,47 @@ CREATE TABLE public.given_back (
     epoch bigint NOT NULL
 );
 
+CREATE TABLE public.health (
+    scope text NOT NULL,
+    subject text NOT NULL,
+    band text DEFAULT 'good'::text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone,
+    stops integer DEFAULT 0 NOT NULL,
+    stopped_at timestamp with time zone,
+    counted_from timestamp with time zone,
+    score double precision DEFAULT 100 NOT NULL,
+    reason text DEFAULT ''::text NOT NULL,
+    judged_at timestamp with time zone NOT NULL,
+    CONSTRAINT health_band_check CHECK ((band = ANY (ARRAY['good'::text, 'watch'::text, 'slowed'::text, 'paused'::text, 'quarantined'::text]))),
+    CONSTRAINT health_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text])))
+);
+
+COMMENT ON COLUMN public.health.until IS 'when a pause or quarantine is over at the earliest';
+
+COMMENT ON COLUMN public.health.counted_from IS 'what was learned before does not count any more';
+
+CREATE TABLE public.health_day (
+    scope text NOT NULL,
+    subject text NOT NULL,
+    provider text NOT NULL,
+    kind text NOT NULL,
+    day date NOT NULL,
+    count integer NOT NULL
+);
+
+CREATE TABLE public.health_hour (
+    scope text NOT NULL,
+    subject text NOT NULL,
+    provider text NOT NULL,
+    kind text NOT NULL,
+    hour timestamp with time zone NOT NULL,
+    count integer NOT NULL,
+    changed_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT health_hour_count_check CHECK ((count > 0)),
+    CONSTRAINT health_hour_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text])))
+);
+
 CREATE TABLE public.lease (
     node_id text NOT NULL,
     epoch bigint DEFAULT 1 NOT NULL,
@@ -612,6 +653,15 @@ ALTER TABLE ONLY public.feedback
 ALTER TABLE ONLY public.given_back
     ADD CONSTRAINT given_back_pkey PRIMARY KEY (node_id, egress_id);
 
+ALTER TABLE ONLY public.health_day
+    ADD CONSTRAINT health_day_pkey PRIMARY KEY (scope, subject, day, provider, kind);
+
+ALTER TABLE ONLY public.health_hour
+    ADD CONSTRAINT health_hour_pkey PRIMARY KEY (scope, subject, hour, provider, kind);
+
+ALTER TABLE ONLY public.health
+    ADD CONSTRAINT health_pkey PRIMARY KEY (scope, subject);
+
 ALTER TABLE ONLY public.lease
     ADD CONSTRAINT lease_pkey PRIMARY KEY (node_id);
 
@@ -691,6 +741,12 @@ CREATE INDEX campaign_recipient_open ON public.campaign_recipient USING btree (c
 CREATE INDEX discard_by_node ON public.discard USING btree (node_id);
 
 CREATE INDEX event_by_message ON public.event USING btree (message_id);
+
+CREATE INDEX health_day_by_day ON public.health_day USING btree (day);
+
+CREATE INDEX health_hour_by_hour ON public.health_hour USING btree (hour);
+
+CREATE INDEX health_not_good ON public.health USING btree (judged_at) WHERE (band <> 'good'::text);
 
 CREATE INDEX ledger_by_day ON public.ledger USING btree (day);
 

@@ -29,8 +29,10 @@ WITH stopped AS (
     SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
 )
 SELECT b.address, b.display_name, b.egress_id, b.domain, d.time_zone, b.seed,
-       nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until
+       nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until,
+       coalesce(h.score, 100) AS score
 FROM mailbox AS b
+LEFT JOIN health AS h ON h.scope = 'mailbox' AND h.subject = b.address
 JOIN domain AS d ON d.name = b.domain
 JOIN egress AS e ON e.id = b.egress_id
 WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
@@ -63,8 +65,10 @@ WITH RECURSIVE stopped AS (
     FROM queue AS q WHERE q.provider IS NOT NULL
 )
 SELECT b.address, b.display_name, b.egress_id, b.domain, d.time_zone, b.seed,
-       nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until
+       nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until,
+       coalesce(h.score, 100) AS score
 FROM mailbox AS b
+LEFT JOIN health AS h ON h.scope = 'mailbox' AND h.subject = b.address
 JOIN domain AS d ON d.name = b.domain
 JOIN egress AS e ON e.id = b.egress_id
 WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
