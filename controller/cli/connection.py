@@ -16,6 +16,7 @@ from postfleet.v1 import (
     campaign_pb2_grpc,
     feedback_pb2_grpc,
     fleet_pb2_grpc,
+    health_pb2_grpc,
     shaping_pb2_grpc,
     submission_pb2_grpc,
     suppression_pb2_grpc,
@@ -51,6 +52,7 @@ class Connection:
             suppression_pb2_grpc.SuppressionServiceStub(channel),
             shaping_pb2_grpc.ShapingServiceStub(channel),
             feedback_pb2_grpc.FeedbackServiceStub(channel),
+            health_pb2_grpc.HealthServiceStub(channel),
         )
         self.submission = submission_pb2_grpc.SubmissionServiceStub(channel)
 

@@ -106,6 +106,7 @@ _STYLES = {
     "uncertain": "bold red", "fenced": "bold red", "cordoned": "yellow", "draining": "yellow",
     "drained": "yellow", "decommissioned": "dim",
     "retired": "dim", "new": "dim", "deferred": "yellow", "stopped": "red", "slowed": "yellow",
+    "good": "green", "watch": "yellow", "paused": "red", "quarantined": "bold red",
 }  # fmt: skip
 
 

@@ -65,11 +65,26 @@ async def evidence(
     for row in rows:
         by_subject[row["subject"]].append(row)
     votes = await _votes(tx, scope, known)
-    return {each.subject: _evidence(by_subject[each.subject], votes.get(each.subject))
-            for each in known}  # fmt: skip
+    listings = await _listings(tx, scope, known, now)
+    return {
+        each.subject: _evidence(
+            by_subject[each.subject], votes.get(each.subject), listings[each.subject]
+        )
+        for each in known
+    }
 
 
-def _evidence(rows: Sequence[Row], votes: Votes | None) -> Evidence:
+async def _listings(
+    tx: Transaction, scope: str, known: Sequence[Known], now: datetime
+) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {each.subject: [] for each in known}
+    rows = await tx.fetch_all(SQL["listings"], scope=scope, subjects=list(found), now=now)
+    for row in rows:
+        found[row["subject"]].append(f"on a blocking list, by rule {row['stage']}: {row['reason']}")
+    return found
+
+
+def _evidence(rows: Sequence[Row], votes: Votes | None, listings: Sequence[str]) -> Evidence:
     by_provider: dict[str, dict[Window, dict[str, int]]] = {}
     all_: dict[Window, dict[str, int]] = {window: {} for window in Window}
     for row in rows:
@@ -78,7 +93,7 @@ def _evidence(rows: Sequence[Row], votes: Votes | None) -> Evidence:
             one[window][row["kind"]] = row[column]
             all_[window][row["kind"]] = all_[window].get(row["kind"], 0) + row[column]
     counts: Mapping[str, Counts] = by_provider
-    return Evidence(all_, counts, votes)
+    return Evidence(all_, counts, votes, listings)
 
 
 async def _votes(tx: Transaction, scope: str, known: Sequence[Known]) -> dict[str, Votes]:

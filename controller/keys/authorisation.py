@@ -15,6 +15,7 @@ ALLOWED: dict[str, frozenset[Kind]] = {
     "postfleet.v1.FleetService": frozenset({Kind.OPERATOR}),
     "postfleet.v1.SubmissionService": frozenset({Kind.OPERATOR, Kind.CLIENT}),
     "postfleet.v1.SuppressionService": frozenset({Kind.OPERATOR, Kind.CLIENT}),
+    "postfleet.v1.HealthService": frozenset({Kind.OPERATOR}),
     "postfleet.v1.FeedbackService": frozenset({Kind.OPERATOR, Kind.CLIENT}),
     "postfleet.v1.CampaignService": frozenset({Kind.OPERATOR}),
     "postfleet.v1.ShapingService": frozenset({Kind.OPERATOR}),

@@ -8,6 +8,7 @@ from postfleet.v1 import (
     campaign_pb2_grpc,
     feedback_pb2_grpc,
     fleet_pb2_grpc,
+    health_pb2_grpc,
     node_pb2_grpc,
     shaping_pb2_grpc,
     submission_pb2_grpc,
@@ -30,6 +31,7 @@ from controller.sessions.registry import Registry
 from controller.sessions.service import NodeService
 from controller.store import Store
 from controller.suppression.service import SuppressionService
+from controller.verdicts.service import HealthService
 
 
 def services(
@@ -51,6 +53,7 @@ def services(
     shaping = ShapingService(store)
     campaign = CampaignService(store)
     feedback = FeedbackService(store)
+    health = HealthService(store)
     return [
         (
             "postfleet.v1.NodeService",
@@ -87,5 +90,9 @@ def services(
             lambda server: feedback_pb2_grpc.add_FeedbackServiceServicer_to_server(
                 feedback, server
             ),
+        ),
+        (
+            "postfleet.v1.HealthService",
+            lambda server: health_pb2_grpc.add_HealthServiceServicer_to_server(health, server),
         ),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from controller.cli.command import Session, add
+from controller.cli.groups.resuming import add_resume
 from controller.cli.groups.suspending import add_suspension
 from controller.cli.options import DomainName, Filter, Limit, OfClient, OnNode
 
@@ -65,3 +66,4 @@ def dns(
 
 
 add_suspension(group, "domain", DomainName, "harbor-mail.test")
+add_resume(group, "domain", DomainName, "harbor-mail.test")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from controller.cli.command import Session, add
+from controller.cli.groups.resuming import add_resume
 from controller.cli.groups.suspending import add_suspension
 from controller.cli.options import EgressId, Filter, Limit, OfClient, OnNode
 
@@ -113,3 +114,4 @@ def _find(connection: Any, egress: str) -> Any:
 
 
 add_suspension(group, "egress", EgressId, "px001")
+add_resume(group, "egress", EgressId, "px001")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from controller.cli.command import Session, add
+from controller.cli.groups.resuming import add_resume
 from controller.cli.groups.suspending import add_suspension
 from controller.cli.options import Filter, Limit, MailboxAddress, OfClient, OnNode
 
@@ -93,3 +94,4 @@ def show(
 
 
 add_suspension(group, "mailbox", MailboxAddress, "ada.arendt@harbor-mail.test")
+add_resume(group, "mailbox", MailboxAddress, "ada.arendt@harbor-mail.test")

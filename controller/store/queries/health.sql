@@ -200,3 +200,36 @@ WHERE band = 'slowed'
 -- bands --
 -- How many are in each band that is not good, and the lowest score of each scope.
 SELECT scope, band, count(*) AS subjects, min(score) AS lowest FROM health GROUP BY scope, band
+
+-- listings --
+-- Which of these egresses a large provider says is on a blocking list: rules that know this by the
+-- receiver's words are called spamhaus-…
+SELECT subject, stage, reason FROM suspension
+WHERE scope = %(scope)s AND subject = ANY(%(subjects)s) AND source = 'shaping'
+  AND stage LIKE 'spamhaus-%%' AND (until IS NULL OR until > %(now)s)
+ORDER BY subject
+
+-- list --
+-- A page of those that were judged, the lowest score first.
+SELECT scope, subject, band, score, since, until, reason, stops, counted_from, judged_at
+FROM health
+WHERE scope = %(scope)s AND (score, subject) > (%(after_score)s, %(after_subject)s)
+  AND (%(band)s = '' OR band = %(band)s)
+  AND (%(filter)s = '' OR position(%(filter)s in subject) > 0)
+ORDER BY score, subject
+LIMIT %(limit)s
+
+-- of --
+-- The verdicts on these, the arrays run in parallel.
+SELECT h.scope, h.subject, h.band, h.score, h.since, h.until, h.reason, h.stops, h.counted_from,
+       h.judged_at
+FROM unnest(%(scopes)s::text[], %(subjects)s::text[]) WITH ORDINALITY AS t (scope, subject, n)
+JOIN health AS h ON h.scope = t.scope AND h.subject = t.subject
+ORDER BY t.n
+
+-- still_stopped --
+-- What stops something besides health.
+SELECT concat_ws(': ', source, nullif(stage, ''), reason) AS words FROM suspension
+WHERE scope = %(scope)s AND subject = %(subject)s AND source <> 'health'
+  AND (until IS NULL OR until > now())
+ORDER BY source

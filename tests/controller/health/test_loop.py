@@ -219,3 +219,18 @@ async def test_a_leader_that_dies_leaves_nothing_unjudged(scene: Scene) -> None:
     await scene.complaints("m1-1")
     await Health(scene.store).run_cycle()
     assert await scene.stopped() == ["m1-1@acme.test"]
+
+
+async def test_what_a_receiver_calls_listed_is_quarantined(scene: Scene) -> None:
+    await scene.store.execute(
+        sql("INSERT INTO suspension (scope, subject, source, stage, reason, until)"
+            " VALUES ('egress', 'px3', 'shaping', 'spamhaus-address-at-large-providers',"
+            " 'it says so', now() + interval '1 day')")
+    )  # fmt: skip
+    await scene.tell("m3-1", **{"bounced:reputation": 1})
+    await scene.health.run_cycle()
+    assert (await scene.bands())["px3"] == "quarantined"
+    (row,) = await scene.rows("SELECT until > now() + interval '29 days', reason FROM health"
+                              " WHERE subject = 'px3'")  # fmt: skip
+    assert row[0]
+    assert "on a blocking list, by rule spamhaus" in row[1]
