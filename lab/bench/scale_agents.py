@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -26,10 +27,17 @@ from postfleet.v1 import node_pb2, node_pb2_grpc
 from controller.keys.authority import SERVER_NAME, FleetCa, open_fleet_ca
 from controller.keys.identity import Kind
 from lab.bench.scale_trust import Trust
+from node_agent.agent.session import dial
 
 # The types of grpc's asyncio calls say less than what is used of them here.
 _Call: TypeAlias = Any
-_OPTIONS = [("grpc.ssl_target_name_override", SERVER_NAME)]
+_OPTIONS = [*dial.OPTIONS, ("grpc.ssl_target_name_override", SERVER_NAME)]
+# Of every hundred outcomes: greylisted at first, or no such recipient; the others are sent.
+_DEFERRED, _BOUNCED = 5, 2
+_HOST = "mx.x.test[203.0.113.1]:25"
+_TAKEN = "250 2.0.0 OK"
+_GREYLISTED = "host mx.x.test[203.0.113.1] said: 451 4.7.1 Greylisted, try again later"
+_UNKNOWN = "host mx.x.test[203.0.113.1] said: 550 5.1.1 No such user here (RCPT TO)"
 # Handshakes under way at a time: a fleet does not dial in one instant, by its back-off.
 _DIAL_TOGETHER = 20
 _READY_S = 300
@@ -39,11 +47,12 @@ _READY_S = 300
 class Seen:
     """`latencies_s`: from each heartbeat to its grant; one that still waits counts with its age
     when that is more than a second. `lapses`: leases that ended before the next grant was there;
-    `broken`: streams that ended by themselves; `acknowledged`: outcomes."""
+    `broken`: streams that ended by themselves; `offered` and `acknowledged`: outcomes."""
 
     latencies_s: list[float] = field(default_factory=list)
     lapses: int = 0
     broken: int = 0
+    offered: int = 0
     acknowledged: int = 0
 
 
@@ -111,14 +120,17 @@ class Agent:
 
     async def _report(self, call: _Call, count: int) -> None:
         report = node_pb2.EventReport(spool_id=self._node_id)
-        for message_id, _ in zip(self._left, range(count), strict=False):
+        for message_id in islice(self._left, count):
             self._event_seq += 1
+            kind, dsn, reason = _outcome()
             event = report.events.add(
-                seq=self._event_seq, message_id=message_id, kind=node_pb2.EVENT_KIND_SENT,
-                dsn="2.0.0", relay="mx.x.test[203.0.113.1]:25", reason="250 2.0.0 OK",
+                seq=self._event_seq, message_id=message_id, kind=kind, dsn=dsn, relay=_HOST,
+                reason=reason, log_line=f"{message_id}: to=<r@x.test>, relay={_HOST}, {reason}",
             )  # fmt: skip
             event.at.GetCurrentTime()
         if report.events:
+            report.written_at.GetCurrentTime()
+            self._seen.offered += len(report.events)
             await call.write(node_pb2.NodeMessage(event_report=report))
 
     async def _take(self, call: _Call, message: node_pb2.ControllerMessage) -> None:
@@ -140,6 +152,15 @@ class Agent:
         good_for_s = (grant.ttl_ms - grant.margin_ms) / 1000
         self.trust.granted(grant.heartbeat_seq, good_for_s, time.monotonic())
         self.granted.set()
+
+
+def _outcome() -> tuple[node_pb2.EventKind.ValueType, str, str]:
+    number = random.randrange(100)
+    if number < _DEFERRED:
+        return node_pb2.EVENT_KIND_DEFERRED, "4.7.1", _GREYLISTED
+    if number < _DEFERRED + _BOUNCED:
+        return node_pb2.EVENT_KIND_BOUNCED, "5.1.1", _UNKNOWN
+    return node_pb2.EVENT_KIND_SENT, "2.0.0", _TAKEN
 
 
 def _assignments() -> Iterator[tuple[str, list[str]]]:

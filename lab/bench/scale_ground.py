@@ -1,8 +1,8 @@
 """Where the rows about scale take place: a fleet in a database, a controller that serves it.
 
-One egress with 8 mailboxes for each node, in a PostgreSQL that commits durably; messages that lie
-in their nodes' queues, so that there is something to report. Nothing of it remains, also where the
-measurement is ended by a signal.
+One egress with 8 mailboxes for each node, a domain for four nodes, in a PostgreSQL that commits
+durably; messages that lie in their nodes' queues, so that there is something to report. Nothing of
+it remains, also where the measurement is ended by a signal.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _FLEET = """
 INSERT INTO client (id, name, unsubscribe_url, unsubscribe_mailto)
     VALUES ('bench', 'Bench', 'https://u.test/', 'u@u.test');
 INSERT INTO domain (name, client_id, dkim_selector, dmarc_policy)
-    VALUES ('bench.test', 'bench', 'pf1', 'none');
+    SELECT 'b' || n || '.test', 'bench', 'pf1', 'none' FROM generate_series(0, {nodes} / 4) AS n;
 INSERT INTO node (id, address, hostname, ssh_port, ssh_user, host_key, capacity, failure_domain,
                   monthly_cost_eur)
     SELECT 'n' || n, inet '10.200.0.0' + n, 'n' || n || '.test', 22, 'root', '', 10, 'd' || n % 9, 0
@@ -40,14 +40,15 @@ INSERT INTO egress (id, client_id, public_ip, helo_name, kind, only_node, surrog
     SELECT 'e' || n, 'bench', inet '10.200.0.0' + n, 'e' || n || '.test', 'address', 'n' || n, n
     FROM generate_series(1, {nodes}) AS n;
 INSERT INTO mailbox (address, domain, client_id, egress_id, display_name)
-    SELECT 'box' || n || '-' || b || '@bench.test', 'bench.test', 'bench', 'e' || n, 'Box'
+    SELECT 'box' || n || '-' || b || '@b' || n / 4 || '.test', 'b' || n / 4 || '.test', 'bench',
+           'e' || n, 'Box'
     FROM generate_series(1, {nodes}) AS n, generate_series(1, 8) AS b;
 INSERT INTO assignment (egress_id, node_id)
     SELECT 'e' || n, 'n' || n FROM generate_series(1, {nodes}) AS n;
 INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id, recipient,
                      provider, not_before, state, node_id, epoch, stored, size)
-    SELECT lpad(i::text, 26, '0'), 'bench', i::text, '', 'box' || n || '-1@bench.test', 'e' || n,
-           'r@x.test', 'other', now(), 'queued', 'n' || n, 1, true, 1
+    SELECT lpad(i::text, 26, '0'), 'bench', i::text, '', 'box' || n || '-1@b' || n / 4 || '.test',
+           'e' || n, 'r' || i || '@x.test', 'other', now(), 'queued', 'n' || n, 1, true, 1
     FROM generate_series(1, {messages}) AS i, LATERAL (SELECT 1 + i % {nodes} AS n) AS node;
 INSERT INTO message_content (message_id, content) SELECT id, '' FROM message;
 """
@@ -56,14 +57,19 @@ MESSAGES = "SELECT node_id, array_agg(id ORDER BY id) FROM message GROUP BY node
 
 def fill(dsn: str, state: Path, agents: int, messages: int) -> None:
     """The fleet, with so many messages in its queues, evenly."""
-    pair = make_dkim_key("bench.test")
-    sealed = open_sealer(state).seal(pair.private_pem.encode(), dkim_key_row("bench.test", "pf1"))
-    with psycopg.connect(dsn) as connection:
-        connection.execute(_FLEET.format(nodes=agents, messages=messages))
-        connection.execute(
+    pair, sealer = make_dkim_key("b0.test"), open_sealer(state)
+    with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
+        cursor.execute(_FLEET.format(nodes=agents, messages=messages))
+        cursor.execute("SELECT name FROM domain")
+        rows = [
+            (name, pair.public_b64,
+             sealer.seal(pair.private_pem.encode(), dkim_key_row(name, "pf1")))
+            for (name,) in cursor.fetchall()
+        ]  # fmt: skip
+        cursor.executemany(
             "INSERT INTO dkim_key (domain, selector, public_key, sealed_key)"
-            " VALUES ('bench.test', 'pf1', %s, %s)",
-            (pair.public_b64, sealed),
+            " VALUES (%s, 'pf1', %s, %s)",
+            rows,
         )
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE")
