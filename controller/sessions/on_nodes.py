@@ -17,6 +17,8 @@ from controller.store import Store, queries
 _SUPPRESSED = queries.load("suppression")["on_nodes"]
 _SET_BACK = queries.load("clock")["on_nodes"]
 LOOK_EVERY_S = 2.0
+# A look at long queues takes its time; it is not to keep the database busy with nothing else.
+_REST = 20
 _SLACK_S = 10.0
 
 
@@ -26,13 +28,13 @@ class WantedBack:
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self._store = store
         self._clock = clock
-        self._looked_s = float("-inf")
+        self._next_s = float("-inf")
         self._ids: dict[str, list[str]] = {}
 
     async def ids(self, node_ids: Sequence[str], horizon_s: float) -> Mapping[str, Sequence[str]]:
         """Message ids by node, as they were a moment ago. `horizon_s`: as dispatch uses it."""
         now_s = self._clock()
-        if now_s - self._looked_s >= LOOK_EVERY_S:
+        if now_s >= self._next_s:
             asked = {"node_ids": list(node_ids), "limit": MOST}
             rows = await self._store.fetch_all(_SUPPRESSED, **asked)
             rows += await self._store.fetch_all(
@@ -41,5 +43,6 @@ class WantedBack:
             found: dict[str, list[str]] = defaultdict(list)
             for row in rows:
                 found[row["node_id"]].append(row["id"])
-            self._ids, self._looked_s = dict(found), now_s
+            took_s = self._clock() - now_s
+            self._ids, self._next_s = dict(found), now_s + max(LOOK_EVERY_S, _REST * took_s)
         return self._ids

@@ -19,6 +19,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import submission_pb2 as pb
 from postfleet.v1 import submission_pb2_grpc
 
+from lab.bench.errors import BenchError
 from lab.bench.fleet_ground import FleetGround, Sender, fleet_ground
 from lab.bench.ground import wait_for
 from lab.bench.result import Bar, Result, Side, median_ratio, spread
@@ -150,7 +151,9 @@ def _agent_memory(ground: FleetGround, say: Callable[[str], None]) -> Result:
     senders = [sender for sender in ground.senders if sender.node == node_id]
     say(f"memory of the agent of {node_id} with {_SPOOLED:,} messages")
     repeated = (senders * (_SPOOLED // len(senders) + 1))[:_SPOOLED]
-    _submit(ground, repeated, datetime.now(UTC) + timedelta(hours=1))
+    accepted = _submit(ground, repeated, datetime.now(UTC) + timedelta(hours=1))
+    if accepted != _SPOOLED:
+        raise BenchError(f"only {accepted:,} of {_SPOOLED:,} messages for {node_id} were accepted")
     wait_for(
         lambda: any(n.id == node_id and n.spooled >= _SPOOLED for n in ground.fleet.nodes()),
         f"{node_id} does not have {_SPOOLED:,} messages in its spool",
