@@ -41,30 +41,36 @@ def next_slot(
         gap = pace.min_gap * (1 + pace.jitter * _fraction(seed, day.date, used))
         return week.next_open(after + gap if left > 0 else max(after + gap, day.end))
     spans = week.open_on(day, after) if left > 0 else ()
-    slot = _slot_in(spans, pace, left, _fraction(seed, day.date, used))
+    least = after + pace.min_gap
+    slot = _slot_in(spans, pace, left, _fraction(seed, day.date, used), least)
     for _ in range(_DAYS_AHEAD):
         if slot is not None:
             break
         day = week.day_after(day)
-        spans = week.open_on(day, after + pace.min_gap)
-        slot = _slot_in(spans, pace, cap, _fraction(seed, day.date, 0))
+        spans = week.open_on(day, least)
+        slot = _slot_in(spans, pace, cap, _fraction(seed, day.date, 0), least)
     return slot
 
 
-def _slot_in(spans: tuple[Span, ...], pace: Pace, left: int, fraction: float) -> datetime | None:
+def _slot_in(
+    spans: tuple[Span, ...], pace: Pace, left: int, fraction: float, least: datetime
+) -> datetime | None:
     """Counted from the beginning of the first span; None where the day's windows end before.
 
     With n messages left the next one takes 1/(n+1) of the time left, so that the last one leaves as
-    much time behind it as there was before the first; a jitter below 1 cannot lead out.
+    much time behind it as there was before the first; a jitter below 1 cannot lead out. `least`: not
+    before it.
     """
     jitter = pace.jitter * (2 * fraction - 1)
     total = sum((span.length for span in spans), timedelta())
-    step = max(pace.min_gap, total / (left + 1) * (1 + jitter))
+    step = total / (left + 1) * (1 + jitter)
     for span in spans:
         if step < span.length:
-            return span.start + step
+            least = max(least, span.start + step)
+            break
         step -= span.length
-    return None
+    later = (max(least, span.start) for span in spans if least < span.end)
+    return next(later, None)
 
 
 def _fraction(seed: int, day: date, number: int) -> float:
