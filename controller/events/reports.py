@@ -31,6 +31,7 @@ from controller.throttle.heard import About, Heard, Listener
 
 _SQL = queries.load("events")
 _NOTE_SENT = queries.load("warm_up")["note_sent"]
+_PLAN_ANEW = queries.load("throttle")["plan_anew"]
 # What receivers' words make of pairs, recipients and suspensions is done by one at a time.
 _WORDS_LOCK = "receivers-words"
 
@@ -157,6 +158,9 @@ async def _change(tx: Transaction, progress: Progress) -> None:
             final=[told.final for told in changed],
             not_befores=[told.not_before for told in changed],
         )
+    returned = [told.id for told in changed if told.state is State.SCHEDULED]
+    if returned:
+        await tx.execute(_PLAN_ANEW, ids=returned)
     if progress.sent:
         await tx.execute(_NOTE_SENT, ids=progress.sent)
 

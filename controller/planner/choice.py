@@ -27,6 +27,7 @@ from controller.planner.limits import (
     Sender,
     accounts_of_sender,
     accounts_toward,
+    tries_toward,
 )
 from controller.planner.slots import Pace, next_slot
 
@@ -58,10 +59,10 @@ class Assignment:
     hour: datetime
 
     def accounts(self) -> tuple[Account, ...]:
-        """What the ledger is to be charged."""
-        if self.message.charged:
-            return ()
+        """What the ledger is to be charged. What was tried before counts as another try alone."""
         day, hour, provider = self.day, self.hour, self.message.provider
+        if self.message.charged:
+            return tries_toward(self.sender, provider, hour)
         of_sender = accounts_of_sender(self.sender, day, hour)
         toward = accounts_toward(self.sender, provider, day, hour)
         return (*of_sender, *toward, self.message.lane.account(hour))
@@ -175,9 +176,11 @@ class _Choosing:
         ready.sort()
         for _, message in ready:
             if message.charged:
-                return message, None, None
-            toward = accounts_toward(box.sender, message.provider, day.date, hour)
-            account = spent or self._budgets.binding(toward)
+                tries = tries_toward(box.sender, message.provider, hour)
+                account = self._budgets.binding(tries)
+            else:
+                toward = accounts_toward(box.sender, message.provider, day.date, hour)
+                account = spent or self._budgets.binding(toward)
             if account is None:
                 return message, None, None
             stopped = stopped or account

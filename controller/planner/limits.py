@@ -91,9 +91,17 @@ def accounts_toward(
 ) -> tuple[Account, ...]:
     """What a message to this provider counts toward besides."""
     return (
+        *tries_toward(sender, provider, hour),
+        Account(Limit.DOMAIN_PROVIDER_DAY, f"{sender.domain}/{provider}", day),
+    )
+
+
+def tries_toward(sender: Sender, provider: str, hour: datetime) -> tuple[Account, ...]:
+    """What each try of a message counts toward, the second and third too: a receiver who takes only
+    so many an hour minds every one of them."""
+    return (
         Account(Limit.PROVIDER_EGRESS_HOUR, f"{provider}/{sender.egress_id}", hour),
         Account(Limit.DOMAIN_PROVIDER_HOUR, f"{sender.domain}/{provider}", hour),
-        Account(Limit.DOMAIN_PROVIDER_DAY, f"{sender.domain}/{provider}", day),
     )
 
 

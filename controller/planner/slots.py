@@ -58,8 +58,8 @@ def _slot_in(
     """Counted from the beginning of the first span; None where the day's windows end before.
 
     With n messages left the next one takes 1/(n+1) of the time left, so that the last one leaves as
-    much time behind it as there was before the first; a jitter below 1 cannot lead out. `least`: not
-    before it.
+    much time behind it as there was before the first; a jitter below 1 cannot lead out. Not
+    before `least`.
     """
     jitter = pace.jitter * (2 * fraction - 1)
     total = sum((span.length for span in spans), timedelta())

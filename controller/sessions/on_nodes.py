@@ -1,8 +1,10 @@
-"""Finds mail on nodes that is to come back: its recipient was suppressed since it went there, or it
-was sent there for a time that does not come soon, because the clock was set back.
+"""Finds mail on nodes that is to come back: its recipient was suppressed since it went there; it
+was sent there for a time that does not come soon, because the clock was set back; or its receiver
+takes less at a time since, and Postfix would ask again and again.
 
 Looks at all that the nodes have, so not at every look of the pusher. What a node gives back is
-planned again: dispatch ends what is suppressed, and the rest gets a time by the clock of now.
+planned again: dispatch ends what is suppressed, and the rest gets a time by the clock of now and
+within what receivers take.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from controller.store import Store, queries
 
 _SUPPRESSED = queries.load("suppression")["on_nodes"]
 _SET_BACK = queries.load("clock")["on_nodes"]
+_LIMITED = queries.load("throttle")["on_nodes"]
 LOOK_EVERY_S = 2.0
 # A look at long queues takes its time; it is not to keep the database busy with nothing else.
 _REST = 20
@@ -40,6 +43,7 @@ class WantedBack:
             rows += await self._store.fetch_all(
                 _SET_BACK, **asked, ahead_s=horizon_s + _SLACK_S, slack_s=_SLACK_S
             )
+            rows += await self._store.fetch_all(_LIMITED, **asked)
             found: dict[str, list[str]] = defaultdict(list)
             for row in rows:
                 found[row["node_id"]].append(row["id"])

@@ -187,3 +187,39 @@ WITH stops AS (
 )
 SELECT (SELECT count(*) FROM stops) AS stops, (SELECT count(*) FROM breakers) AS breakers,
        (SELECT count(*) FROM slowed) AS slowed
+
+-- on_nodes --
+-- What these nodes are to give back because a receiver takes less from its egress or domain: what it
+-- deferred, and of what it takes nothing now also what Postfix does not have yet. Of each at most so
+-- many.
+WITH limited AS MATERIALIZED (
+    SELECT scope, provider, subject, per_hour FROM rate_limit
+)
+SELECT n.node_id, m.id
+FROM unnest(%(node_ids)s::text[]) AS n (node_id)
+CROSS JOIN LATERAL (
+    SELECT x.id FROM message AS x
+    WHERE x.node_id = n.node_id AND x.state IN ('dispatched', 'queued')
+      AND EXISTS (
+          SELECT 1 FROM limited AS l
+          WHERE l.provider = x.provider
+            AND l.subject = CASE l.scope WHEN 'provider-egress' THEN x.egress_id
+                                         ELSE split_part(x.mailbox, '@', 2) END
+            -- Since it is in Postfix's queue this time, it was deferred.
+            AND CASE x.state WHEN 'queued' THEN x.attempts > 0 AND x.reason <> ''
+                             ELSE l.per_hour = 0 END)
+    ORDER BY x.id LIMIT %(limit)s
+) AS m
+WHERE EXISTS (SELECT 1 FROM limited)
+
+-- plan_anew --
+-- Messages that came back after a try, and of which a receiver takes less at a time now, go on when
+-- its limit has room for one try more. They keep their mailbox and what was charged for them.
+UPDATE message AS m
+SET state = 'accepted', egress_id = NULL, reason = 'its receiver takes less at a time: ' || m.reason
+WHERE m.id = ANY(%(ids)s) AND m.state = 'scheduled' AND m.attempts > 0
+  AND EXISTS (
+      SELECT 1 FROM rate_limit AS r
+      WHERE r.provider = m.provider
+        AND r.subject = CASE r.scope WHEN 'provider-egress' THEN m.egress_id
+                                     ELSE split_part(m.mailbox, '@', 2) END)

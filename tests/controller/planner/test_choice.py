@@ -127,9 +127,20 @@ def test_an_hour_that_begins_within_the_horizon_is_used() -> None:
     assert [a.at.minute for a in choice.assignments] == [58, 58, 0, 0]
 
 
-def test_what_was_attempted_before_goes_without_a_charge_and_in_spite_of_a_spent_cap() -> None:
+def test_what_was_attempted_before_counts_as_a_try_and_goes_in_spite_of_a_spent_day() -> None:
     choice = pull([box("a")], mail(1, "a@d.test", charged=True), Limits(mailbox_per_day=0))
-    assert [a.accounts() for a in choice.assignments] == [()]
+    (assignment,) = choice.assignments
+    assert {account.limit for account in assignment.accounts()} == {
+        Limit.PROVIDER_EGRESS_HOUR,
+        Limit.DOMAIN_PROVIDER_HOUR,
+    }
+
+
+def test_what_was_attempted_before_is_not_tried_more_often_than_its_receiver_takes() -> None:
+    limits = WIDE.model_copy(update={"provider_egress_per_hour": 2})
+    choice = pull([box("a")], mail(3, "a@d.test", charged=True), limits)
+    assert len(choice.assignments) == 2
+    assert "has used its 2 messages of the hour" in choice.slots["a@d.test"].held
 
 
 def held(minutes: int, slot: Slot) -> tuple[Moment, Box]:

@@ -1,0 +1,46 @@
+"""What a receiver deferred while it takes less does not stay with Postfix, which would ask on."""
+
+from __future__ import annotations
+
+from controller.server import Controller
+from tests.controller.sessions.scene import (
+    connected,
+    greylisted_and_not,
+    running,
+    states_are,
+    submit,
+    until,
+)
+from tests.controller.small_fleet import sql
+
+
+async def test_deferred_mail_of_a_limited_pair_comes_back_and_goes_at_the_receivers_pace(
+    controller: Controller,
+) -> None:
+    store = controller.store
+    first, second = await greylisted_and_not(controller)
+    async with running(first), running(second):
+        await until(lambda: connected(store, "n1"))
+        await until(lambda: connected(store, "n2"))
+        ids = await submit(store, 20)
+        await until(lambda: states_are(store, queued=10, sent=10))
+        first.greylisted = False
+        first.hand_over = False
+        await store.execute(
+            sql("INSERT INTO slow_down (scope, provider, subject, per_hour, since, lowered_at,"
+                " rule, reason, evidence) SELECT DISTINCT 'provider-egress', provider, egress_id,"
+                " 1, now(), now(), 'a-rule', 'less', '{}'::jsonb FROM message"
+                " WHERE state = 'queued'")
+        )  # fmt: skip
+        await until(lambda: states_are(store, accepted=10, sent=10))
+        held = await store.fetch_all(
+            sql("SELECT DISTINCT reason LIKE 'its receiver takes less%%' AS said,"
+                " charged_day IS NOT NULL AS charged, attempts FROM message"
+                " WHERE state = 'accepted'")
+        )  # fmt: skip
+        assert held == [{"said": True, "charged": True, "attempts": 1}]
+        first.hand_over = True
+        await store.execute(sql("DELETE FROM slow_down"))
+        await until(lambda: states_are(store, sent=20))
+    sent = first.handed_over + second.handed_over
+    assert sent == dict.fromkeys(ids, 1)
