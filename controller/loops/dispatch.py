@@ -18,6 +18,7 @@ from controller.sessions import metrics as session_metrics
 from controller.sessions.registry import Registry
 from controller.store import Row, Store, Transaction, queries
 from controller.throttle.trials import begin_trials, choose_trials
+from controller.throttle.turns import choose_turns, note_turns
 
 _SQL = queries.load("dispatch")
 
@@ -77,10 +78,14 @@ class Dispatcher:
         async def work(tx: Transaction) -> list[Row]:
             horizon_s = self._current.horizon_s
             trials = await choose_trials(tx, horizon_s)
+            turns = {*await choose_turns(tx, horizon_s), *trials}
             rows = await tx.fetch_all(
-                _SQL["claim"], horizon_s=horizon_s, trial_ids=list(trials), **asked
-            )
-            await begin_trials(tx, trials, [r["id"] for r in rows if r["state"] == "dispatched"])
+                _SQL["claim"],
+                horizon_s=horizon_s, trial_ids=list(trials), turn_ids=list(turns), **asked,
+            )  # fmt: skip
+            dispatched = {row["id"] for row in rows if row["state"] == "dispatched"}
+            await begin_trials(tx, trials, dispatched)
+            await note_turns(tx, dispatched & turns)
             suppressed = [row["id"] for row in rows if row["state"] == "suppressed"]
             if suppressed:
                 await refund(tx, suppressed)

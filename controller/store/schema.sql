@@ -473,11 +473,14 @@ CREATE TABLE public.slow_down (
     reason text NOT NULL,
     evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
     noted_at timestamp with time zone DEFAULT now() NOT NULL,
+    sent_at timestamp with time zone,
     CONSTRAINT slow_down_per_hour_check CHECK ((per_hour > (0)::double precision)),
     CONSTRAINT slow_down_scope_check CHECK ((scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])))
 );
 
 COMMENT ON COLUMN public.slow_down.noted_at IS 'the clock when `since` was written';
+
+COMMENT ON COLUMN public.slow_down.sent_at IS 'of a receiver in no table (with a dot in its name): when dispatch let the last message of the pair go';
 
 CREATE TABLE public.suspension (
     id bigint NOT NULL,

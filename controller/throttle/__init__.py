@@ -5,6 +5,7 @@
     breaker   a pair's circuit breaker (pure)
     run       what runs of refusals do to breakers
     trials    one message for a breaker that is half open
+    turns     one message after the other for slowed receivers that are in no table
     recovery  ends what is over
     reload    takes an operator's rules into use when their file changes
     metrics   counts

@@ -1,8 +1,8 @@
 -- claim --
 -- Moves due messages to the nodes that ask, by room (messages) and room_octets, and gives them with
 -- their content. Only for egresses the node holds in its current term and is not giving back, of
--- mailboxes it runs, nothing that is suspended or behind an open breaker but its `trial_ids`, and
--- none of `except_ids`. A recipient who was
+-- mailboxes it runs, nothing that is suspended or behind an open breaker but its `trial_ids`, of slowed
+-- receivers in no table only those and `turn_ids`, and none of `except_ids`. A recipient who was
 -- suppressed meanwhile ends the message here. The lease is locked so that the term cannot end
 -- under it.
 WITH asked AS (
@@ -48,6 +48,11 @@ WITH asked AS (
               WHERE b.position = 'open' AND b.provider = m.receiver
                 AND CASE b.scope WHEN 'provider-egress' THEN b.subject = m.egress_id
                                  ELSE b.subject = split_part(m.mailbox, '@', 2) END))
+          AND (m.id = ANY (%(turn_ids)s::text[]) OR NOT EXISTS (
+              SELECT 1 FROM slow_down AS d
+              WHERE d.provider = m.receiver AND position('.' IN d.provider) > 0
+                AND CASE d.scope WHEN 'provider-egress' THEN d.subject = m.egress_id
+                                 ELSE d.subject = split_part(m.mailbox, '@', 2) END))
         ORDER BY m.not_before
         LIMIT u.room
     ) AS d

@@ -137,6 +137,51 @@ CROSS JOIN LATERAL (
 ) AS t
 ORDER BY b.scope, b.provider, b.subject
 
+-- choose_turns --
+-- For each slowed pair of a receiver in no table whose turn it is, one due message of it, any of them;
+-- none that stands behind another such pair whose turn it is not. A turn noted later than now is of a
+-- clock that was set back. Locked, so that two dispatchers do not both let one go.
+WITH ready AS (
+    SELECT d.scope, d.provider, d.subject
+    FROM slow_down AS d
+    JOIN rate_limit AS r
+      ON r.scope = d.scope AND r.provider = d.provider AND r.subject = d.subject
+    WHERE position('.' IN d.provider) > 0 AND r.per_hour > 0
+      AND (d.sent_at IS NULL OR d.sent_at > now()
+           OR d.sent_at <= now() - make_interval(secs => 3600 / r.per_hour))
+    ORDER BY d.scope, d.provider, d.subject
+    FOR UPDATE OF d SKIP LOCKED
+)
+SELECT b.scope, b.provider, b.subject, t.id, t.egress_id, t.domain
+FROM ready AS b
+CROSS JOIN LATERAL (
+    SELECT m.id, m.egress_id, split_part(m.mailbox, '@', 2) AS domain
+    FROM message AS m
+    WHERE m.state = 'scheduled' AND m.receiver = b.provider
+      AND m.not_before <= now() + make_interval(secs => %(horizon_s)s)
+      AND CASE b.scope WHEN 'provider-egress' THEN m.egress_id = b.subject
+                       ELSE split_part(m.mailbox, '@', 2) = b.subject END
+      AND NOT EXISTS (
+          SELECT 1 FROM slow_down AS o
+          WHERE o.provider = m.receiver
+            AND CASE o.scope WHEN 'provider-egress' THEN o.subject = m.egress_id
+                             ELSE o.subject = split_part(m.mailbox, '@', 2) END
+            AND NOT EXISTS (SELECT 1 FROM ready AS x
+                            WHERE x.scope = o.scope AND x.provider = o.provider
+                              AND x.subject = o.subject))
+    ORDER BY random()
+    LIMIT 1
+) AS t
+ORDER BY b.scope, b.provider, b.subject
+
+-- note_turns --
+-- Slowed pairs of receivers in no table had their turn with these messages.
+UPDATE slow_down AS d SET sent_at = now()
+FROM message AS m
+WHERE m.id = ANY(%(ids)s) AND d.provider = m.receiver AND position('.' IN d.provider) > 0
+  AND CASE d.scope WHEN 'provider-egress' THEN d.subject = m.egress_id
+                   ELSE d.subject = split_part(m.mailbox, '@', 2) END
+
 -- begin_trial --
 -- A half-open breaker is tried by a message that is on its way.
 UPDATE breaker SET trial = %(message_id)s, trial_at = now()
