@@ -64,8 +64,9 @@ def next_steps(fleet: FleetNow, plan: Plan, states: Mapping[str, NodeState], lim
         move = moves.get(egress.id)
         sorting.take(egress, move, move.to_node if move else place_of(egress, states))
     rank = {move.egress_id: number for number, move in enumerate(plan.moves)}
+    # What the plan does not move and is still on its way was begun before: it goes on first.
     sorting.free.sort(key=lambda step: rank.get(step.egress_id, -1))
-    sorting.held.sort(key=lambda step: (step.reason == "rebalance", rank[step.egress_id]))
+    sorting.held.sort(key=lambda step: (step.reason == "rebalance", rank.get(step.egress_id, -1)))
     sorting.assign()
     sorting.ask_back(limit)
     return sorting.steps
