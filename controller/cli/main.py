@@ -27,6 +27,7 @@ from controller.cli.groups import (
     node,
     shaping,
     shard,
+    simulate,
     suppression,
     why,
 )
@@ -93,6 +94,15 @@ add(
     connects=False,
     examples=("postfleet cost", "postfleet cost inventory.yaml --delivered 1600000"),
 )(cost.cost)
+add(
+    app,
+    "simulate",
+    connects=False,
+    examples=(
+        "postfleet simulate",
+        "postfleet simulate --days 90 --inventory inventory.yaml --scenario launch --json",
+    ),
+)(simulate.simulate)
 
 
 @add(app, "capacity", examples=("postfleet capacity", "postfleet capacity --json"))

@@ -18,8 +18,8 @@ from controller.fleet.pages import clean, page_size
 from controller.keys.identity import Peer, peer_identity
 from controller.shaping.rule import PAIRS
 from controller.store import Row, Store, Transaction, queries
-from controller.throttle.follow import START_PER_HOUR, keep_slow
-from controller.throttle.pace import starting
+from controller.throttle.follow import keep_slow
+from controller.throttle.pace import START_PER_HOUR, starting
 from controller.throttle.recovery import SOURCES
 
 _SQL = queries.load("throttle")

@@ -12,13 +12,11 @@ from controller.audit import Entry, write_audits
 from controller.shaping.rule import PAIRS, Rule
 from controller.store import Row, Transaction, queries
 from controller.throttle.heard import About, Heard
-from controller.throttle.pace import Slowed, again, rate, slower, starting
+from controller.throttle.pace import START_PER_HOUR, Slowed, again, rate, slower, starting
 
 _SQL = queries.load("throttle")
 ACTOR = "controller/shaping"
 SOURCE = "shaping"
-START_PER_HOUR = 4.0
-"""With so many messages an hour a pair begins again after it was stopped."""
 
 
 async def follow(tx: Transaction, heard: Sequence[Heard]) -> None:

@@ -22,6 +22,8 @@ QUIET = timedelta(hours=1)
 SETTLE = timedelta(minutes=10)
 """Refusals so soon after a lowering are of mail that was under way: they lower nothing again."""
 LEAST_PER_HOUR = 1.0
+START_PER_HOUR = 4.0
+"""With so many messages an hour a pair begins again after it was stopped."""
 _MOST_DOUBLINGS = 30
 
 

@@ -14,9 +14,9 @@ from controller.audit import Entry, write_audits
 from controller.providers.table import UNKNOWN
 from controller.store import Transaction, queries
 from controller.throttle.breaker import Breaker, Position, accepted, refused
-from controller.throttle.follow import START_PER_HOUR, keep_slow, slowed, stop
+from controller.throttle.follow import keep_slow, slowed, stop
 from controller.throttle.heard import About, Heard
-from controller.throttle.pace import starting
+from controller.throttle.pace import START_PER_HOUR, starting
 
 _SQL = queries.load("throttle")
 ACTOR = "controller/breaker"

@@ -1,0 +1,168 @@
+"""The fleet of an inventory as the planner sees it: mailboxes with their slots, states, warm-ups.
+
+What the controller keeps in PostgreSQL is plain data here. A warm-up begins, is judged after each
+local day and ends as in `controller.loops.warming`, by the same `controller.planner.warm_up`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from controller.planner.boxes import Box, Slot
+from controller.planner.limits import Limit, Sender
+from controller.planner.settings import Settings, settings_of, week_of
+from controller.planner.warm_up import Signal, allowance, judge
+from controller.simulation.scenario import Scenario
+from inventory.pacing import Pacing
+from inventory.schema import Client, Inventory, Limits
+
+INTERNAL_DAYS = 14
+"""Weeks 1 and 2 of a warm-up."""
+_DAY_LIMITS = {"mailbox": Limit.MAILBOX_DAY, "egress": Limit.EGRESS_DAY}
+
+
+@dataclass(slots=True)
+class Progress:
+    """A warm-up: its day of the curve; `today`: the local day that is not judged yet; `sent`:
+    whether a receiver took mail on it; `signal`: what health says."""
+
+    scope: str
+    subject: str
+    zone: ZoneInfo
+    day: int
+    today: date
+    sent: bool = False
+    signal: Signal = Signal.NONE
+
+
+class VirtualFleet:
+    """All mailboxes of an inventory that send, on the first day of a scenario."""
+
+    def __init__(self, inventory: Inventory, scenario: Scenario, seed: int) -> None:
+        self.inventory = inventory
+        self.settings = _settings(inventory, scenario)
+        self.zone = ZoneInfo(inventory.fleet.time_zone)
+        self.clients = {client.id: client for client in inventory.clients}
+        self.boxes: dict[str, dict[str, Box]] = {client: {} for client in self.clients}
+        """By client and address."""
+        self.warming: dict[tuple[str, str], Progress] = {}
+        """By scope (mailbox, egress) and subject."""
+        for box in _boxes(inventory, scenario, seed):
+            self.boxes[box.sender.client_id][box.address] = box
+        self._begin(scenario)
+
+    @property
+    def mailboxes(self) -> int:
+        return sum(map(len, self.boxes.values()))
+
+    def keep_slots(self, client: str, slots: dict[str, Slot]) -> None:
+        """Writes what the planner made of a client's slots."""
+        boxes = self.boxes[client]
+        for address, slot in slots.items():
+            box = boxes[address]
+            boxes[address] = Box(box.sender, box.display_name, box.week, box.seed, slot)
+
+    def warm_up_caps(self) -> dict[tuple[Limit, str], int]:
+        """What warm-ups admit today, as special caps of the planner."""
+        return {
+            (_DAY_LIMITS[each.scope], each.subject): self.allowance(each)
+            for each in self.warming.values()
+        }
+
+    def allowance(self, each: Progress) -> int:
+        """Messages of its day."""
+        most = allowance(self.settings.curves[each.scope], each.day)
+        return min(most, self.settings.day_limit(each.scope))
+
+    def stage(self, sender: Sender) -> str:
+        """`weeks 1-2`, `warming` or `active`: of mailbox and egress what is less far."""
+        days = [
+            progress.day
+            for key in (("mailbox", sender.mailbox), ("egress", sender.egress_id))
+            if (progress := self.warming.get(key)) is not None
+        ]
+        if not days:
+            return "active"
+        return "weeks 1-2" if min(days) <= INTERNAL_DAYS else "warming"
+
+    def note_sent(self, sender: Sender, day: date) -> None:
+        """A receiver took mail: the day counts for what is warming."""
+        for key in (("mailbox", sender.mailbox), ("egress", sender.egress_id)):
+            progress = self.warming.get(key)
+            if progress is not None and day >= progress.today:
+                progress.sent = True
+
+    def judge(self, now: datetime) -> bool:
+        """Goes on with warm-ups whose local day is over; whether any was judged."""
+        over = [each for each in self.warming.values() if _today(now, each.zone) > each.today]
+        for each in over:
+            curve, limit = self.settings.curves[each.scope], self.settings.day_limit(each.scope)
+            judged = judge(curve, each.day, limit, sent=each.sent, signal=each.signal)
+            each.day, each.today, each.sent = judged.day, _today(now, each.zone), False
+            if each.signal is Signal.BACK:
+                each.signal = Signal.NONE
+            if judged.over:
+                del self.warming[each.scope, each.subject]
+        return bool(over)
+
+    def _begin(self, scenario: Scenario) -> None:
+        for scope, subject, warming, client, zone in _what_may_warm(self.inventory):
+            if scenario.mailboxes == "warm" or not (warming or scenario.mailboxes == "new"):
+                continue
+            last = self.settings.curves[scope][-1][0]
+            day = 1
+            if "-" in warming and scenario.mailboxes == "inventory":
+                since = (scenario.start - date.fromisoformat(warming)).days + 1
+                day = max(1, min(since, last))
+            name = zone or self.clients[client].time_zone or self.inventory.fleet.time_zone
+            at = ZoneInfo(name)
+            self.warming[scope, subject] = Progress(scope, subject, at, day, scenario.start)
+
+
+def _today(now: datetime, zone: ZoneInfo) -> date:
+    return now.astimezone(zone).date()
+
+
+def _settings(inventory: Inventory, scenario: Scenario) -> Settings:
+    settings = settings_of(inventory.fleet.model_dump(mode="json"))
+    if scenario.pacing == "inventory":
+        return settings
+    usual = settings_of({"pacing": Pacing().model_dump(mode="json")})
+    return replace(settings, limits=Limits(), pace=usual.pace)
+
+
+def _boxes(inventory: Inventory, scenario: Scenario, seed: int) -> Iterator[Box]:
+    clients = {client.id: client for client in inventory.clients}
+    for domain in inventory.domains:
+        client = clients[domain.client]
+        zone = domain.time_zone or client.time_zone or inventory.fleet.time_zone
+        week = week_of(zone, _windows(inventory, client, scenario))
+        for mailbox in domain.mailboxes:
+            address = f"{mailbox.local_part}@{domain.name}"
+            sender = Sender(address, mailbox.egress, domain.name, client.id)
+            yield Box(sender, mailbox.name, week, _number(seed, address))
+
+
+def _windows(inventory: Inventory, client: Client, scenario: Scenario) -> tuple[str, ...]:
+    if scenario.windows is not None:
+        return scenario.windows
+    return inventory.fleet.pacing.windows if client.windows is None else client.windows
+
+
+def _what_may_warm(inventory: Inventory) -> Iterator[tuple[str, str, str, str, str | None]]:
+    """(scope, subject, `warming` of the inventory, client, time zone of its own)."""
+    for domain in inventory.domains:
+        for mailbox in domain.mailboxes:
+            address = f"{mailbox.local_part}@{domain.name}"
+            yield "mailbox", address, mailbox.warming, domain.client, domain.time_zone
+    for egress in inventory.egresses:
+        yield "egress", egress.id, egress.warming, egress.client, None
+
+
+def _number(seed: int, text: str) -> int:
+    """From 0 to 2^64 - 1, as the controller draws one for each mailbox."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{text}".encode()).digest()[:8], "big")

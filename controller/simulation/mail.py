@@ -1,0 +1,100 @@
+"""What waits in a simulation: the campaigns' messages in heaps of equal ones, for the planner.
+
+A campaign of 100,000 is a handful of heaps: so many messages of one step to one provider. Messages
+that name a mailbox (follow-ups, and what was planned and could not go) have heaps of their own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from controller.planner.boxes import Queues, Waiting
+from controller.planner.lanes import Lane
+from controller.planner.limits import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class Letter(Waiting):
+    """One of `campaign` (its number in the simulation); `step` 0 is the first message, 1 the first
+    follow-up."""
+
+    campaign: int = 0
+    step: int = 0
+
+
+class _Heap:
+    __slots__ = ("left", "letter")
+
+    def __init__(self, letter: Letter, left: int) -> None:
+        self.letter = letter
+        self.left = left
+
+
+_Lines = dict[str, deque[_Heap]]
+
+
+class Mail(Queues):
+    """One client's. `add` in the order of `not_before`."""
+
+    def __init__(self) -> None:
+        super().__init__(())
+        self._any: dict[Lane, _Lines] = {}
+        self._own: dict[str, dict[Lane, _Lines]] = {}
+        # What `heads` gives of `_any`, until it changes.
+        self._heads: dict[Lane, list[Waiting]] = {}
+        self.waiting = 0
+        """Messages in all."""
+
+    def add(self, letter: Letter, count: int) -> None:
+        """So many equal messages, behind all others of their lane and provider."""
+        lanes = self._any if letter.mailbox is None else self._own.setdefault(letter.mailbox, {})
+        line = lanes.setdefault(letter.lane, {}).setdefault(letter.provider, deque())
+        if line and line[-1].letter == letter:
+            line[-1].left += count
+        else:
+            line.append(_Heap(letter, count))
+        self.waiting += count
+        if letter.mailbox is None:
+            self._heads.pop(letter.lane, None)
+
+    @property
+    def is_for_any(self) -> bool:
+        """Whether something waits for which the planner chooses the mailbox."""
+        return bool(self._any)
+
+    def owners(self) -> set[str]:
+        """Mailboxes that messages name."""
+        return set(self._own)
+
+    def heads(self, sender: Sender) -> Iterator[tuple[Lane, list[Waiting]]]:
+        """As the planner's queues give them."""
+        for lane, lines in self._own.get(sender.mailbox, {}).items():
+            yield lane, [line[0].letter for line in lines.values()]
+        for lane, lines in self._any.items():
+            if lane.admits(sender):
+                heads = self._heads.get(lane)
+                if heads is None:
+                    heads = self._heads[lane] = [line[0].letter for line in lines.values()]
+                yield lane, heads
+
+    def remove(self, message: Waiting) -> None:
+        """One of the heap that the message stands for."""
+        owner, lane, provider = message.mailbox, message.lane, message.provider
+        lanes = self._any if owner is None else self._own[owner]
+        line = lanes[lane][provider]
+        line[0].left -= 1
+        self.waiting -= 1
+        if line[0].left:
+            return
+        line.popleft()
+        if owner is None:
+            self._heads.pop(lane, None)
+        if line:
+            return
+        del lanes[lane][provider]
+        if not lanes[lane]:
+            del lanes[lane]
+        if owner is not None and not lanes:
+            del self._own[owner]
