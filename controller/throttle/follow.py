@@ -12,7 +12,7 @@ from controller.audit import Entry, write_audits
 from controller.shaping.rule import PAIRS, Rule
 from controller.store import Row, Transaction, queries
 from controller.throttle.heard import About, Heard
-from controller.throttle.pace import START_PER_HOUR, Slowed, again, rate, slower, starting
+from controller.throttle.pace import START_PER_HOUR, Slowed, rate, slower, starting
 
 _SQL = queries.load("throttle")
 ACTOR = "controller/shaping"
@@ -40,8 +40,7 @@ async def follow(tx: Transaction, heard: Sequence[Heard]) -> None:
 
 def _distinct(heard: Sequence[Heard]) -> Iterable[tuple[Heard, Rule, About]]:
     last: dict[tuple[str, str], tuple[Heard, Rule, About]] = {}
-    # What was tried for the first time says more than what was refused before.
-    for each in sorted(heard, key=lambda h: h.about is not None and h.about.attempts == 0):
+    for each in heard:
         if each.rule is not None and each.about is not None:
             last[each.rule.name, _subject(each, each.rule, each.about)] = (
                 each, each.rule, each.about
@@ -68,10 +67,7 @@ def _subject(each: Heard, rule: Rule, about: About) -> str:
 async def _slow(tx: Transaction, each: Heard, rule: Rule, about: About) -> list[Entry]:
     at, subject = each.refusal.at, _subject(each, rule, about)
     before = await slowed(tx, rule.scope, subject)
-    if before is not None and about.attempts:
-        after = again(before, at)
-    else:
-        after = slower(before, float(rule.per_hour or 1), at)
+    after = slower(before, float(rule.per_hour or 1), at)
     was = rate(before, at) if before else None
     await keep_slow(tx, rule.scope, subject, after, rule.name, rule.why, each.evidence)
     if was is not None and after.per_hour >= was:

@@ -2,7 +2,6 @@
 
     slower(…)    a receiver asked for less: down to what its rule says, or to half of what holds
                  where that was not enough
-    again(…)     mail that was refused before is refused again: no quiet, and no slower either
     rate(…)      what holds at an instant: doubled for every full quiet hour since the last refusal
     is_free(…)   the rate limits nothing any more
 
@@ -57,16 +56,6 @@ def slower(slowed: Slowed | None, per_hour: float, now: datetime) -> Slowed:
         lowered = max(LEAST_PER_HOUR, current / 2)
     lowered = min(lowered, current)
     return Slowed(lowered, now, now if lowered < current else slowed.lowered_at)
-
-
-def again(slowed: Slowed, now: datetime) -> Slowed:
-    """The pair after mail was refused once more that had been refused before.
-
-    It was sent when the pair was faster, and Postfix tries it again by a schedule of its own: that
-    says nothing about what the pair sends now, but that the receiver is not content yet.
-    """
-    now = max(now, slowed.since)
-    return Slowed(rate(slowed, now), now, slowed.lowered_at)
 
 
 def starting(slowed: Slowed | None, per_hour: float, at: datetime) -> Slowed:

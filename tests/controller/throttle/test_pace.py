@@ -13,7 +13,6 @@ from controller.throttle.pace import (
     QUIET,
     SETTLE,
     Slowed,
-    again,
     is_free,
     rate,
     slower,
@@ -50,19 +49,6 @@ def test_refusals_that_go_on_halve_what_holds() -> None:
 
 def test_a_refusal_on_the_way_up_goes_back_to_what_the_rule_says() -> None:
     assert slower(slower(None, 20, T0), 20, T0 + 3 * QUIET).per_hour == 20
-
-
-@given(RATES, st.lists(GAPS, min_size=1, max_size=12))
-def test_mail_that_is_refused_again_ends_the_quiet_and_lowers_nothing(
-    wanted: float, gaps: list[timedelta]
-) -> None:
-    now, pair = T0, slower(None, wanted, T0)
-    for gap in gaps:
-        now += gap
-        before = rate(pair, now)
-        pair = again(pair, now)
-        assert rate(pair, now) == before == rate(pair, now + QUIET - timedelta(seconds=1))
-    assert pair.lowered_at == T0
 
 
 def test_after_a_suspension_it_starts_at_the_bottom() -> None:
