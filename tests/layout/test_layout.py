@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from controller.store.migrate import migrations
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = ("controller", "node_agent", "provisioning", "inventory", "lab")
 VAGUE = {"util", "utils", "helper", "helpers", "common", "manager", "misc", "base"}
@@ -93,3 +95,7 @@ def test_every_field_of_the_protocol_that_is_a_number_says_its_unit_or_range() -
 def test_decisions_are_numbered_without_holes() -> None:
     numbers = sorted(int(path.name[:4]) for path in (ROOT / "docs" / "decisions").glob("[0-9]*.md"))
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_migrations_are_numbered_without_holes() -> None:
+    assert migrations()
