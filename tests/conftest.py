@@ -20,8 +20,12 @@ from controller.postgres import EmbeddedServer
 from controller.store import Store
 from controller.store.migrate import migrate
 
-# `./run test quick` takes this one; a test that names its own number of examples keeps it.
-settings.register_profile("quick", max_examples=25)
+# One commit gets one answer: examples are drawn from the test itself. `./run search` draws others.
+# `./run test quick` takes fewer, where a test names no number of its own.
+settings.register_profile("gate", derandomize=True)
+settings.register_profile("quick", derandomize=True, max_examples=25)
+settings.register_profile("search", derandomize=False, print_blob=True)
+settings.load_profile("gate")
 
 _UNPACED = {"spread": False, "min_gap_s": 0}
 _UNHURRIED = {"mailbox_per_hour": 10_000, "egress_per_hour": 10_000, "domain_per_day": 100_000,

@@ -23,13 +23,15 @@ def run_to_the_end(world: World, dice: random.Random, limit: int) -> int:
     before, under_way = world.load(), world.under_way()
     for cycle in range(MOST_CYCLES):
         plan, steps = world.decide()
+        back = sum(goal is not None and world.is_left_out(id) for id, goal in steps.retarget)
         world.carry_out(steps)
         load = world.load()
         for id, mailboxes in load.items():
             assert mailboxes <= max(capacity[id], before[id]), f"{id} is over its capacity"
         before = load
         assert world.under_way() == steps.under_way
-        if world.under_way() > max(limit, under_way):
+        # What no node had room for and one has now counts again; it was asked back long ago.
+        if world.under_way() > max(limit, under_way + back):
             # Nothing else could have gone on.
             assert len(steps.ask_back) == 1
             assert world.under_way() == world.stranded() + 1
@@ -86,6 +88,7 @@ def test_nodes_that_close_while_egresses_are_on_their_way_to_them_get_none(
 @settings(max_examples=200, deadline=None)
 @given(SEEDS, st.integers(1, 5))
 @example(63957314, 1)
+@example(11407427, 1)
 def test_a_drain_disturbs_hardly_a_mailbox_that_the_plan_does_not_move(
     seed: int, limit: int
 ) -> None:

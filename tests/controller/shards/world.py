@@ -111,6 +111,11 @@ class World:
                 load[egress.node_id] += egress.mailboxes
         return load
 
+    def is_left_out(self, egress_id: str) -> bool:
+        """Whether it was asked back, or is, and there was no node with room for it."""
+        move = self.fleet.egress[egress_id].move
+        return move is not None and move.to_node is None
+
     def under_way(self) -> int:
         """Moves that were begun and are not over, but for egresses that no node has room for."""
         return sum(
