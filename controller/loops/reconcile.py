@@ -63,6 +63,8 @@ class Reconciler:
         self._watcher = Watcher(store, clock)
         self._check = ChangeCheck(clock)
         self._left_out: tuple[str, ...] = ()
+        # What is being carried out. A controller that has just begun makes one that is as good.
+        self._plan: Plan | None = None
         self._said = ""
 
     async def run_cycle(self) -> str:
@@ -73,6 +75,7 @@ class Reconciler:
         self._check.forget()
         plan, steps, snapshot, good_for_s = await self._store.run(self._place)
         self._check.remember(snapshot, good_for_s)
+        self._plan = plan
         UNPLACED.set(len(plan.left_out))
         MOVING.set(steps.under_way)
         WAITING.set(steps.waiting)
@@ -93,7 +96,7 @@ class Reconciler:
         snapshot = await self._check.look(tx)
         await withdraw_idle(tx)
         fleet = await read_fleet_now(tx)
-        plan, steps = await asyncio.to_thread(_decide, fleet, self._join_grace_s)
+        plan, steps = await asyncio.to_thread(_decide, fleet, self._join_grace_s, self._plan)
         if not steps.is_nothing:
             await carry_out(tx, steps, ACTOR)
         if fleet.order and not plan.moves and not steps.under_way:
@@ -118,11 +121,12 @@ class Reconciler:
         self._left_out = left_out
 
 
-def _decide(fleet: FleetNow, join_grace_s: float) -> tuple[Plan, Steps]:
+def _decide(fleet: FleetNow, join_grace_s: float, before: Plan | None) -> tuple[Plan, Steps]:
     """What should be where, and what of it is done now. For thousands of egresses it takes a while,
     so it runs beside the loop that answers heartbeats.
     """
-    plan = place(build_snapshot(fleet, join_grace_s), Policy(rebalance=fleet.order is not None))
+    policy = Policy(rebalance=fleet.order is not None)
+    plan = place(build_snapshot(fleet, join_grace_s), policy, before)
     return plan, next_steps(fleet, plan, node_states(fleet, join_grace_s), fleet.limit)
 
 

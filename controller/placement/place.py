@@ -5,14 +5,16 @@ whole; one that is bound to a node is there or nowhere. Then, in this order: few
 load even, each client spread over nodes and failure domains, region.
 
 Only what must move moves, and the moved mailboxes are the lower bound wherever the holes of the
-fleet take the egresses as they are; `squeeze` finds room in fleets that are nearly full.
+fleet take the egresses as they are; `squeeze` finds room in fleets that are nearly full, and there
+`again` holds on to a plan that is being carried out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from controller.placement.again import follow
 from controller.placement.board import Board
 from controller.placement.even import shed
 from controller.placement.model import EgressView, LeftOut, Move, Plan, Policy, Snapshot
@@ -21,13 +23,15 @@ from controller.placement.pack import pack_densely, pack_evenly
 from controller.placement.squeeze import squeeze
 
 
-def place(snapshot: Snapshot, policy: Policy) -> Plan:
-    """The moves that bring the fleet where it should be; none where it is there already."""
+def place(snapshot: Snapshot, policy: Policy, before: Plan | None = None) -> Plan:
+    """The moves that bring the fleet where it should be; none where it is there already.
+
+    `before`: the plan that is being carried out. Given it, calls between its moves come to an end
+    in a fleet that is nearly full, too.
+    """
     attempt = _attempt(snapshot, small_first=False)
-    tight = attempt.left or attempt.moved > attempt.lower_bound
-    if tight and "over-capacity" in attempt.need.reasons.values():
-        # Another way out of over-full nodes may fit better.
-        attempt = min(attempt, _attempt(snapshot, small_first=True), key=_Attempt.cost)
+    if attempt.is_tight:
+        attempt = min(_others(snapshot, attempt, before), key=_Attempt.cost)
     if policy.rebalance and not attempt.left:
         _rebalance(attempt, policy)
     board, left_out = attempt.board, _left_out(attempt)
@@ -51,6 +55,11 @@ class _Attempt:
     lower_bound: int
 
     @property
+    def is_tight(self) -> bool:
+        """Whether more had to be done than to fill holes."""
+        return bool(self.left) or self.moved > self.lower_bound
+
+    @property
     def moved(self) -> int:
         at = self.board.at
         return sum(e.mailboxes for e in self.board.egresses.values() if at.get(e.id) != e.node_id)
@@ -60,12 +69,37 @@ class _Attempt:
         return sum(egress.mailboxes for egress in self.left), self.moved
 
 
+def _others(snapshot: Snapshot, first: _Attempt, before: Plan | None) -> Iterator[_Attempt]:
+    """What may come out better than `first`; of equals the earlier counts."""
+    if before is not None and (again := _attempt_again(snapshot, before)):
+        yield again
+    yield first
+    if "over-capacity" in first.need.reasons.values():
+        # Another way out of over-full nodes may fit better.
+        yield _attempt(snapshot, small_first=True)
+
+
+def _attempt_again(snapshot: Snapshot, before: Plan) -> _Attempt | None:
+    board = Board(snapshot)
+    need = settle(board)
+    lower_bound = _lower_bound(board, need)
+    rest = follow(board, need, before)
+    if rest is None:
+        return None
+    left = squeeze(board, need, pack_densely(board, rest))
+    return _Attempt(board, need, left, lower_bound)
+
+
 def _attempt(snapshot: Snapshot, *, small_first: bool) -> _Attempt:
     board = Board(snapshot)
     need = settle(board, small_first=small_first)
-    bound = sum(board.egresses[id].mailboxes for id, why in need.reasons.items() if why == "bound")
-    lower_bound = need.mailboxes + bound
+    lower_bound = _lower_bound(board, need)
     return _Attempt(board, need, _pack(board, need), lower_bound)
+
+
+def _lower_bound(board: Board, need: Need) -> int:
+    bound = sum(board.egresses[id].mailboxes for id, why in need.reasons.items() if why == "bound")
+    return need.mailboxes + bound
 
 
 def _rebalance(attempt: _Attempt, policy: Policy) -> None:

@@ -89,6 +89,9 @@ def test_nodes_that_close_while_egresses_are_on_their_way_to_them_get_none(
 @given(SEEDS, st.integers(1, 5))
 @example(63957314, 1)
 @example(11407427, 1)
+@example(17295, 1)
+@example(33320, 1)
+@example(35422, 1)
 def test_a_drain_disturbs_hardly_a_mailbox_that_the_plan_does_not_move(
     seed: int, limit: int
 ) -> None:

@@ -50,10 +50,11 @@ class World:
 
     fleet: FleetNow
     asked: int = 0
+    plan: Plan | None = None
 
     def decide(self) -> tuple[Plan, Steps]:
         policy = Policy(rebalance=self.fleet.order is not None)
-        plan = place(build_snapshot(self.fleet, GRACE_S), policy)
+        self.plan = plan = place(build_snapshot(self.fleet, GRACE_S), policy, self.plan)
         states = node_states(self.fleet, GRACE_S)
         return plan, next_steps(self.fleet, plan, states, self.fleet.limit)
 
