@@ -62,12 +62,14 @@ class DnsServer:
         """
         _write_files(folder)
         server = cls.attach(network, folder)
-        namespace = network.attach(PART, [f"{AUTHORITY}/32", f"{RESOLVER}/32"])
+        for_host = str(network.plan.resolver)
+        addresses = [f"{each}/32" for each in (AUTHORITY, RESOLVER, for_host)]
+        namespace = network.attach(PART, addresses)
         knot = namespace.popen(first(["knotd", "-c", str(folder / "knot.conf")]), log="knot")
         server._wait(knot, AUTHORITY)
         (folder / "test.anchor").write_text(_anchors(folder))
         config = folder / "unbound.conf"
-        config.write_text(unbound_config(folder, str(upstream_resolver())))
+        config.write_text(unbound_config(folder, str(upstream_resolver()), [for_host]))
         unbound = namespace.popen(first(["unbound", "-d", "-c", str(config)]), log="unbound")
         server._wait(unbound, RESOLVER)
         server.processes = [knot, unbound]

@@ -7,6 +7,7 @@ the host's resolver, so that packages can be installed. See knot.conf(5), unboun
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -96,18 +97,22 @@ zone:
 """
 
 
-def unbound_config(folder: Path, upstream: str, port: int = 53) -> str:
-    """unbound.conf; `upstream` is the address of the resolver for the world outside."""
+def unbound_config(folder: Path, upstream: str, more: Sequence[str] = (), port: int = 53) -> str:
+    """unbound.conf; `upstream` is the address of the resolver for the world outside.
+
+    `more`: addresses on which it listens too.
+    """
     stubs = "\n".join(
         f'stub-zone:\n    name: "{zone}."\n    stub-addr: {AUTHORITY}\n    stub-no-cache: no'
         for zone in ZONES
         if zone != DNSBL_ZONE
     )
     ours = "\n".join(f'    local-zone: "{zone}." nodefault' for zone in ZONES)
+    interfaces = "\n".join(f"    interface: {each}@{port}" for each in (RESOLVER, *more))
     insecure = "\n".join(f'    domain-insecure: "{z}."' for z in ZONES if z not in SIGNED_ZONES)
     return f"""\
 server:
-    interface: {RESOLVER}@{port}
+{interfaces}
     access-control: 0.0.0.0/0 allow
     outgoing-interface: {RESOLVER}
     do-ip6: no

@@ -45,6 +45,11 @@ class AddressPlan:
         return self.node_net[2]
 
     @property
+    def resolver(self) -> IPv4Address:
+        """The lab's resolver for processes of the host, which has no route to RESOLVER."""
+        return self.node_net[53]
+
+    @property
     def host_link(self) -> str:
         """The host's end of the cable to the router."""
         return f"pflab{self.index}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +36,20 @@ _OPTIONS = [
 ]
 
 
-def run_controller(lab: Lab, *, number: int = 0, env: Mapping[str, str] | None = None) -> Process:
+def run_controller(
+    lab: Lab, *, number: int = 0, env: Mapping[str, str] | None = None, more: Sequence[str] = ()
+) -> Process:
     """Starts `postfleet controller run` on the lab's host side and returns at once.
 
     All of them share one state directory; the one with number n listens 100 n ports higher on each
-    door and has a log of its own.
+    door and has a log of its own. `more`: further options.
     """
     host, state = lab.controller_address, lab.directory / "controller"
     argv = [str(Path(sys.executable).parent / "postfleet"), "controller", "run"]
     argv += ["--state-dir", str(state), "--listen", f"{host}:{RPC_PORT + 100 * number}"]
     argv += ["--metrics", f"{host}:{METRICS_PORT + 100 * number}"]
     argv += ["--probe-echo", f"{host}:{ECHO_PORT + 100 * number}"]
-    return lab.host.popen(argv, log=f"controller{number or ''}", env=env, cwd=CHECKOUT)
+    return lab.host.popen([*argv, *more], log=f"controller{number or ''}", env=env, cwd=CHECKOUT)
 
 
 class Fleet:
