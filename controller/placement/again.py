@@ -16,8 +16,8 @@ from controller.placement.need import Need
 def follow(board: Board, need: Need, before: Plan) -> list[EgressView] | None:
     """Puts on a settled board what `before` still wants moved; gives the movers it is silent on.
 
-    None: it cannot be followed any more, since a node has closed, shrunk or filled up. The board is
-    of no use then.
+    None: it cannot be followed any more, since a node has closed, shrunk or filled up, or does not
+    reach what it was to get. The board is of no use then.
     """
     wanted = [
         (board.egresses[move.egress_id], move.to_node)
@@ -27,6 +27,8 @@ def follow(board: Board, need: Need, before: Plan) -> list[EgressView] | None:
     for egress, to_node in wanted:
         node = board.nodes.get(to_node)
         if egress.only_node is not None or node is None or node.state is not NodeState.ACTIVE:
+            return None
+        if node.id in egress.unreachable_from:
             return None
         if egress.id in board.at:
             board.take(egress)

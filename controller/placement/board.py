@@ -41,6 +41,10 @@ class Board:
         """Mailboxes that still fit; negative where the node is over capacity."""
         return self.nodes[node_id].capacity - self.load[node_id]
 
+    def takes(self, node_id: str, egress: EgressView) -> bool:
+        """Whether a node that may get something has room for it and reaches it."""
+        return self.free(node_id) >= egress.mailboxes and node_id not in egress.unreachable_from
+
     def targets(self) -> list[NodeView]:
         """Nodes that may get something, by id."""
         return [node for node in self.nodes.values() if node.state is NodeState.ACTIVE]

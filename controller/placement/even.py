@@ -26,16 +26,7 @@ def shed(board: Board, tolerance: int | None) -> tuple[list[EgressView], int]:
 
     Gives that, and how many mailboxes have to move at least, whatever is chosen.
     """
-    nodes = board.targets()
-    capacity = sum(node.capacity for node in nodes)
-    if len(nodes) < 2 or not capacity:
-        return [], 0
-    load = sum(board.load[node.id] for node in nodes)
-    slack = tolerance if tolerance is not None else _largest(board)
-    bands = [
-        _Band(n, load * n.capacity / capacity - slack, load * n.capacity / capacity + slack)
-        for n in nodes
-    ]
+    bands = _bands(board, tolerance)
     taken: list[EgressView] = []
     for band in bands:
         over = board.load[band.node.id] - band.high
@@ -55,6 +46,25 @@ def shed(board: Board, tolerance: int | None) -> tuple[list[EgressView], int]:
         taken += given
         lacking -= sum(egress.mailboxes for egress in given)
     return taken, least
+
+
+def unevenness(board: Board, tolerance: int | None) -> float:
+    """Mailboxes outside the bands of their nodes, too many or too few; 0 where all are even."""
+    return sum(
+        max(0.0, board.load[band.node.id] - band.high, band.low - board.load[band.node.id])
+        for band in _bands(board, tolerance)
+    )
+
+
+def _bands(board: Board, tolerance: int | None) -> list[_Band]:
+    nodes = board.targets()
+    if len(nodes) < 2:
+        return []
+    load = sum(board.load[node.id] for node in nodes)
+    capacity = sum(node.capacity for node in nodes)
+    slack = tolerance if tolerance is not None else _largest(board)
+    shares = [(node, load * node.capacity / capacity) for node in nodes]
+    return [_Band(node, share - slack, share + slack) for node, share in shares]
 
 
 def _take(board: Board, node: NodeView, mailboxes: float) -> list[EgressView]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from controller.placement.board import Board
+from controller.placement.model import EgressView
 
 
 class Holes:
@@ -18,11 +19,14 @@ class Holes:
         self._order = sorted((free, node_id) for node_id, free in self._free.items())
         self._read = len(board.changes)
 
-    def smallest(self, mailboxes: int) -> str | None:
-        """The node with the smallest hole that takes so many."""
+    def smallest(self, egress: EgressView) -> str | None:
+        """The node with the smallest hole that takes it, of those that reach it."""
         self._catch_up()
-        index = bisect_left(self._order, (mailboxes, ""))
-        return self._order[index][1] if index < len(self._order) else None
+        index = bisect_left(self._order, (egress.mailboxes, ""))
+        for _, node_id in islice(self._order, index, None):
+            if node_id not in egress.unreachable_from:
+                return node_id
+        return None
 
     def largest(self, number: int) -> list[tuple[int, str]]:
         """The largest holes, the largest first."""

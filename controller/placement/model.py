@@ -33,7 +33,9 @@ class NodeView:
 class EgressView:
     """An egress with so many mailboxes; `node_id`: where it is now; `only_node`: where it must be.
 
-    `priority`: of its client; a higher one is placed first when room is short.
+    `priority`: of its client; a higher one is placed first when room is short. `unreachable_from`:
+    nodes whose network does not lead to its proxy; it never goes to one, and leaves one if any
+    other takes it.
     """
 
     id: str
@@ -43,6 +45,7 @@ class EgressView:
     only_node: str | None = None
     region: str | None = None
     priority: int = 0
+    unreachable_from: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,23 +77,29 @@ class Move:
     from_node: str | None
     to_node: str | None
     mailboxes: int
-    # Why: no-node, leaving, over-capacity, bound, make-room, rebalance, no-room.
+    # Why: no-node, leaving, unreachable, over-capacity, bound, make-room, rebalance, no-room.
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """An egress that fits nowhere, and what is missing, in words."""
+    """An egress that has no place where it can send, and what is missing, in words.
+
+    `stays_on`: the node that cannot reach it and holds on to it, since no other takes it and nobody
+    needs the room; None: it is nowhere.
+    """
 
     egress_id: str
     mailboxes: int
     reason: str
+    stays_on: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Moves in the order in which they may be made, what is left out, and by how much it is short.
 
+    `missing_capacity`: at least so many mailboxes; 0 where what is left out lacks no room.
     `lower_bound`: mailboxes that have to move whatever the plan (0 where not everything fits).
     """
 

@@ -59,6 +59,8 @@ def _bound(board: Board, need: Need) -> None:
             why = f"it is bound to node {node.id}, which is out of service"
         elif node.state is NodeState.CORDONED and not at_home:
             why = f"it is bound to node {node.id}, which is cordoned"
+        elif node.id in egress.unreachable_from and not at_home:
+            why = f"it is bound to node {node.id}, which cannot reach its proxy"
         elif board.free(node.id) < egress.mailboxes:
             why = (
                 f"it is bound to node {node.id}, which has room for {board.free(node.id)} of its "
@@ -68,6 +70,9 @@ def _bound(board: Board, need: Need) -> None:
             board.put(egress, node.id)
             if not at_home:
                 need.reasons[egress.id] = "bound"
+            elif node.id in egress.unreachable_from:
+                why = f"it is bound to node {node.id}, which cannot reach its proxy"
+                need.impossible.append(LeftOut(egress.id, egress.mailboxes, why, node.id))
             continue
         need.impossible.append(LeftOut(egress.id, egress.mailboxes, why))
 
@@ -78,6 +83,8 @@ def _unbound(board: Board, need: Need, egress: EgressView) -> None:
         need.move(egress, "no-node")
     elif home.state is NodeState.LEAVING:
         need.move(egress, "leaving")
+    elif home.id in egress.unreachable_from:
+        need.move(egress, "unreachable")
     else:
         board.put(egress, home.id)
 

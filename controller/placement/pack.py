@@ -16,8 +16,10 @@ _WINDOW = 24
 
 
 def by_size(egresses: Iterable[EgressView]) -> list[EgressView]:
-    """The order in which to place: priority, then large ones, which are hardest to fit."""
-    return sorted(egresses, key=lambda e: (-e.priority, -e.mailboxes, e.id))
+    """The order in which to place: priority, then what is hardest to fit: few nodes, large ones."""
+    return sorted(
+        egresses, key=lambda e: (-e.priority, -len(e.unreachable_from), -e.mailboxes, e.id)
+    )
 
 
 def pack_evenly(board: Board, egresses: Sequence[EgressView]) -> list[EgressView]:
@@ -32,6 +34,8 @@ def pack_densely(board: Board, egresses: Sequence[EgressView]) -> list[EgressVie
     left: list[EgressView] = []
     for egress in by_size(egresses):
         index = bisect_left(holes, (egress.mailboxes, ""))
+        while index < len(holes) and holes[index][1] in egress.unreachable_from:
+            index += 1
         if index == len(holes):
             left.append(egress)
             continue
@@ -71,7 +75,7 @@ class _Room:
         window: list[tuple[tuple[float, float, bool, float, str], tuple[float, str]]] = []
         for entry in self._order:
             above, node_id = entry
-            if board.free(node_id) < size:
+            if not board.takes(node_id, egress):
                 continue
             rise = max(0.0, above + size)
             if window and rise > window[0][0][0]:

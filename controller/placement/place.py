@@ -1,8 +1,10 @@
 """Places egresses on nodes. Pure and deterministic; a second call on its result moves nothing.
 
 Hard: a node's capacity in mailboxes; nothing new for nodes that are not active; an egress moves
-whole; one that is bound to a node is there or nowhere. Then, in this order: fewest mailboxes moved,
-load even, each client spread over nodes and failure domains, region.
+whole; one that is bound to a node is there or nowhere; none goes to a node that cannot reach it,
+and one that is on such a node leaves it, unless no other takes it and nobody needs its room. Then,
+in this order: fewest mailboxes moved, load even, each client spread over nodes and failure domains,
+region.
 
 Only what must move moves, and the moved mailboxes are the lower bound wherever the holes of the
 fleet take the egresses as they are; `squeeze` finds room in fleets that are nearly full, and there
@@ -11,15 +13,16 @@ fleet take the egresses as they are; `squeeze` finds room in fleets that are nea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 from controller.placement.again import follow
 from controller.placement.board import Board
-from controller.placement.even import shed
-from controller.placement.model import EgressView, LeftOut, Move, Plan, Policy, Snapshot
+from controller.placement.even import shed, unevenness
+from controller.placement.left import missing_capacity, words_for
+from controller.placement.model import EgressView, Move, Plan, Policy, Snapshot
 from controller.placement.need import Need, settle
-from controller.placement.pack import pack_densely, pack_evenly
+from controller.placement.pack import by_size, pack_densely, pack_evenly
 from controller.placement.squeeze import squeeze
 
 
@@ -34,11 +37,16 @@ def place(snapshot: Snapshot, policy: Policy, before: Plan | None = None) -> Pla
         attempt = min(_others(snapshot, attempt, before), key=_Attempt.cost)
     if policy.rebalance and not attempt.left:
         _rebalance(attempt, policy)
-    board, left_out = attempt.board, _left_out(attempt)
+    board = attempt.board
+    missing, nowhere = missing_capacity(board, attempt.left), words_for(board, attempt.left)
+    # Only now: whoever can send from where it was comes first.
+    staying = _stay(attempt)
+    nowhere = [replace(item, stays_on=staying.get(item.egress_id)) for item in nowhere]
+    left_out = tuple(sorted([*attempt.need.impossible, *nowhere], key=lambda i: i.egress_id))
     return Plan(
         moves=_moves(board, attempt.need),
         left_out=left_out,
-        missing_capacity=_missing(board, attempt.left),
+        missing_capacity=missing,
         lower_bound=0 if left_out else attempt.lower_bound,
         load_before=_load_before(snapshot),
         load_after=dict(board.load),
@@ -103,14 +111,28 @@ def _lower_bound(board: Board, need: Need) -> int:
 
 
 def _rebalance(attempt: _Attempt, policy: Policy) -> None:
-    """Never leaves anything out: what finds no better place stays where it was."""
-    board = attempt.board
-    moved, least = shed(board, policy.tolerance)
-    attempt.lower_bound += least
-    for egress in moved:
-        attempt.need.reasons.setdefault(egress.id, "rebalance")
-    for egress in pack_evenly(board, moved):
-        board.put(egress, egress.node_id or "")
+    """Never leaves anything out: what finds no better place stays where it was.
+
+    Where not every node reaches every egress, the first round may not do; one that makes nothing
+    more even is undone, so that a later call finds nothing to do.
+    """
+    board, rounds = attempt.board, 0
+    outside = unevenness(board, policy.tolerance)
+    while outside > 0:
+        was_at = dict(board.at)
+        moved, least = shed(board, policy.tolerance)
+        for egress in pack_evenly(board, moved):
+            board.put(egress, was_at[egress.id])
+        now_outside = unevenness(board, policy.tolerance)
+        if now_outside >= outside:
+            for egress in moved:
+                board.take(egress)
+                board.put(egress, was_at[egress.id])
+            break
+        for egress in moved:
+            attempt.need.reasons.setdefault(egress.id, "rebalance")
+        attempt.lower_bound += 0 if rounds else least
+        outside, rounds = now_outside, rounds + 1
 
 
 def _pack(board: Board, need: Need) -> list[EgressView]:
@@ -125,6 +147,21 @@ def _pack(board: Board, need: Need) -> list[EgressView]:
                 board.take(egress)
         left = pack_densely(board, need.movers)
     return squeeze(board, need, left)
+
+
+def _stay(attempt: _Attempt) -> dict[str, str]:
+    """Puts back what only left its node because that does not reach it, as long as there is room.
+
+    It is probed from there, and sends again as soon as it can be reached.
+    """
+    board, staying = attempt.board, {}
+    for egress in by_size(attempt.left):
+        home = egress.node_id
+        unreachable = attempt.need.reasons.get(egress.id) == "unreachable"
+        if home is not None and unreachable and board.free(home) >= egress.mailboxes:
+            board.put(egress, home)
+            staying[egress.id] = home
+    return staying
 
 
 def _moves(board: Board, need: Need) -> tuple[Move, ...]:
@@ -142,23 +179,6 @@ def _moves(board: Board, need: Need) -> tuple[Move, ...]:
     ]
     rank = {"make-room": 0, "over-capacity": 1, "no-room": 1}
     return tuple(sorted(moves, key=lambda m: (rank.get(m.reason, 2), m.egress_id)))
-
-
-def _left_out(attempt: _Attempt) -> tuple[LeftOut, ...]:
-    board = attempt.board
-    largest = max((board.free(node.id) for node in board.targets()), default=0)
-    reason = f"no active node has room for it (the largest hole takes {max(largest, 0)} mailboxes)"
-    nowhere = [LeftOut(egress.id, egress.mailboxes, reason) for egress in attempt.left]
-    return tuple(sorted([*attempt.need.impossible, *nowhere], key=lambda item: item.egress_id))
-
-
-def _missing(board: Board, left: Sequence[EgressView]) -> int:
-    """Mailboxes of capacity that would have to be added, at least."""
-    if not left:
-        return 0
-    holes = [max(0, board.free(node.id)) for node in board.targets()]
-    wanted = [egress.mailboxes for egress in left]
-    return max(sum(wanted) - sum(holes), max(wanted) - max(holes, default=0))
 
 
 def _load_before(snapshot: Snapshot) -> dict[str, int]:

@@ -8,7 +8,7 @@ full to the brim it leaves out an egress or two that a search of all packings wo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from itertools import combinations, islice
 
 from controller.placement.board import Board
@@ -22,6 +22,8 @@ from controller.placement.weaker import Weaker
 _PAIR_NODES = 64
 # An egress to move aside, and the node it goes to.
 _Aside = tuple[EgressView, str]
+# (free mailboxes, node id), the largest first.
+_Sizes = list[tuple[int, str]]
 
 
 def squeeze(board: Board, need: Need, left: Sequence[EgressView]) -> list[EgressView]:
@@ -46,22 +48,24 @@ class _Squeeze:
         self._need = need
         self._holes = Holes(board)
         self._weaker = Weaker(board)
-        # The three largest holes at which making room failed, by the mailboxes it was for. With
-        # none larger it is not tried again in this round.
-        self._failed_at: dict[int, list[int]] = {}
+        # The three largest holes at which making room failed, by the mailboxes it was for and the
+        # nodes that do not reach them. With none larger it is not tried again in this round.
+        self._failed_at: dict[tuple[int, frozenset[str]], list[int]] = {}
 
     def each(self, left: Sequence[EgressView]) -> list[EgressView]:
         waiting, out = by_size(left), []
         hopeless: dict[int, int] = {}
         while waiting:
             egress = waiting.pop(0)
-            # What found no room for a smaller egress of this priority finds none for this one.
+            # Where a smaller egress of this priority that any node reaches found no room, this one
+            # finds none.
             if egress.mailboxes >= hopeless.get(egress.priority, egress.mailboxes + 1):
                 out.append(egress)
             elif not self._fits(egress):
                 weaker = self._weaker.push_out(egress)
                 if weaker is None:
-                    hopeless[egress.priority] = egress.mailboxes
+                    if not egress.unreachable_from:
+                        hopeless[egress.priority] = egress.mailboxes
                     out.append(egress)
                     continue
                 self._replace(egress, weaker)
@@ -71,9 +75,9 @@ class _Squeeze:
 
     def _fits(self, egress: EgressView) -> bool:
         """Puts it into a hole, or moves others aside for it; False: neither can be done."""
-        node_id = self._holes.smallest(egress.mailboxes)
+        node_id = self._holes.smallest(egress)
         if node_id is None:
-            aside = self._make_room(egress.mailboxes)
+            aside = self._make_room(egress)
             if aside is None:
                 return False
             for other, target in aside:
@@ -91,48 +95,53 @@ class _Squeeze:
             self._need.reasons.setdefault(other.id, "make-room")
         self._board.put(egress, node_id)
 
-    def _make_room(self, mailboxes: int) -> list[_Aside] | None:
-        """What to move aside so that so many find room on its node; None: nothing helps."""
+    def _make_room(self, egress: EgressView) -> list[_Aside] | None:
+        """What to move aside so that it finds room on its node; None: nothing helps."""
         largest = self._holes.largest(3)
         sizes = [free for free, _ in largest]
-        failed = self._failed_at.get(mailboxes)
+        kind = egress.mailboxes, egress.unreachable_from
+        failed = self._failed_at.get(kind)
         grown = failed is None or any(map(int.__gt__, sizes, failed))
-        if sum(sizes) < mailboxes or not grown:
+        if sum(sizes) < egress.mailboxes or not grown:
             return None
-        aside = self._one_aside(mailboxes, largest) or self._two_aside(mailboxes, largest)
+        aside = self._one_aside(egress, largest) or self._two_aside(egress, largest)
         if aside is None:
-            self._failed_at[mailboxes] = sizes
+            self._failed_at[kind] = sizes
         return aside
 
-    def _one_aside(self, mailboxes: int, largest: list[tuple[int, str]]) -> list[_Aside] | None:
+    def _one_aside(self, egress: EgressView, largest: _Sizes) -> list[_Aside] | None:
         best: tuple[int, str, list[_Aside]] | None = None
         for free, node_id in self._holes:
-            lack = mailboxes - free
+            lack = egress.mailboxes - free
             if best is not None and lack >= best[0]:
                 break
+            if node_id in egress.unreachable_from:
+                continue
             for one in self._board.movable(node_id):
                 if one.mailboxes < lack or (best is not None and one.mailboxes >= best[0]):
                     continue
-                if target := _hole(largest, one.mailboxes, {node_id}):
+                if target := _hole(largest, one.mailboxes, {node_id} | one.unreachable_from):
                     best = one.mailboxes, one.id, [(one, target)]
         return best[2] if best else None
 
-    def _two_aside(self, mailboxes: int, largest: list[tuple[int, str]]) -> list[_Aside] | None:
+    def _two_aside(self, egress: EgressView, largest: _Sizes) -> list[_Aside] | None:
         best: tuple[int, str, list[_Aside]] | None = None
         for free, node_id in islice(self._holes, _PAIR_NODES):
-            lack = mailboxes - free
+            lack = egress.mailboxes - free
             if best is not None and lack >= best[0]:
                 break
+            if node_id in egress.unreachable_from:
+                continue
             for one, two in combinations(self._board.movable(node_id), 2):
                 both = one.mailboxes + two.mailboxes
                 if both < lack or (best is not None and both >= best[0]):
                     continue
-                if targets := _two_holes(largest, one.mailboxes, two.mailboxes, node_id):
+                if targets := _two_holes(largest, one, two, node_id):
                     best = both, one.id, [(one, targets[0]), (two, targets[1])]
         return best[2] if best else None
 
 
-def _hole(holes: list[tuple[int, str]], mailboxes: int, without: set[str]) -> str | None:
+def _hole(holes: _Sizes, mailboxes: int, without: Set[str]) -> str | None:
     for free, node_id in holes:
         if node_id not in without and free >= mailboxes:
             return node_id
@@ -140,14 +149,15 @@ def _hole(holes: list[tuple[int, str]], mailboxes: int, without: set[str]) -> st
 
 
 def _two_holes(
-    holes: list[tuple[int, str]], first: int, second: int, home: str
+    holes: _Sizes, first: EgressView, second: EgressView, home: str
 ) -> tuple[str, str] | None:
-    together = _hole(holes, first + second, {home})
+    barred = {home} | first.unreachable_from | second.unreachable_from
+    together = _hole(holes, first.mailboxes + second.mailboxes, barred)
     if together:
         return together, together
-    large, small = max(first, second), min(first, second)
-    one = _hole(holes, large, {home})
-    other = _hole(holes, small, {home, one}) if one else None
+    large, small = (first, second) if first.mailboxes >= second.mailboxes else (second, first)
+    one = _hole(holes, large.mailboxes, {home} | large.unreachable_from)
+    other = _hole(holes, small.mailboxes, {home, one} | small.unreachable_from) if one else None
     if not one or not other:
         return None
-    return (one, other) if first >= second else (other, one)
+    return (one, other) if large is first else (other, one)

@@ -7,6 +7,8 @@ from heapq import heapify, heappop, heappush
 from controller.placement.board import Board
 from controller.placement.model import EgressView
 
+# What room is asked for: mailboxes, priority, and the nodes that do not count.
+_Kind = tuple[int, int, frozenset[str]]
 # Mailboxes that go out, the node, and the node's change at which that was so.
 _Way = tuple[int, str, int]
 
@@ -20,7 +22,7 @@ class Weaker:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._ways: dict[tuple[int, int], list[_Way]] = {}
+        self._ways: dict[_Kind, list[_Way]] = {}
         self._changed = dict.fromkeys(board.nodes, 0)
         self._read = len(board.changes)
 
@@ -30,7 +32,7 @@ class Weaker:
         The board is unchanged.
         """
         self._catch_up()
-        kind = (egress.mailboxes, egress.priority)
+        kind = (egress.mailboxes, egress.priority, egress.unreachable_from)
         ways = self._ways.get(kind)
         if ways is None:
             ways = self._ways[kind] = [
@@ -39,7 +41,7 @@ class Weaker:
             heapify(ways)
         while ways and self._changed[ways[0][1]] != ways[0][2]:
             heappop(ways)
-        return self._out(*kind, ways[0][1]) if ways else None
+        return self._out(kind, ways[0][1]) if ways else None
 
     def _catch_up(self) -> None:
         active = {node.id for node in self._board.targets()}
@@ -50,14 +52,17 @@ class Weaker:
                     heappush(ways, way)
         self._read = len(self._board.changes)
 
-    def _way(self, kind: tuple[int, int], node_id: str) -> _Way | None:
-        out = self._out(*kind, node_id)
+    def _way(self, kind: _Kind, node_id: str) -> _Way | None:
+        out = self._out(kind, node_id)
         if out is None:
             return None
         return sum(egress.mailboxes for egress in out), node_id, self._changed[node_id]
 
-    def _out(self, mailboxes: int, priority: int, node_id: str) -> list[EgressView] | None:
+    def _out(self, kind: _Kind, node_id: str) -> list[EgressView] | None:
         """The lowest priorities first, and of those the smallest."""
+        mailboxes, priority, unreachable_from = kind
+        if node_id in unreachable_from:
+            return None
         lack = mailboxes - self._board.free(node_id)
         out: list[EgressView] = []
         here = [e for e in self._board.movable(node_id) if e.priority < priority]

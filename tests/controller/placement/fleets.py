@@ -66,17 +66,39 @@ def changed(dice: random.Random, snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, nodes=tuple(nodes))
 
 
+def cut(dice: random.Random, snapshot: Snapshot) -> Snapshot:
+    """Some egresses are out of reach: of their own node, of others, of a node that reaches none."""
+    ids = [node.id for node in snapshot.nodes]
+    alone = dice.choice([None, *ids])
+    share = dice.choice([0.02, 0.1, 0.3])
+
+    def barred(egress: EgressView) -> frozenset[str]:
+        if alone is not None and egress.node_id == alone:
+            return frozenset([alone])
+        if dice.random() >= share:
+            return frozenset()
+        home = [egress.node_id] if egress.node_id in ids and dice.random() < 0.7 else []
+        return frozenset([*home, *dice.sample(ids, dice.randint(0, min(2, len(ids))))])
+
+    return replace(
+        snapshot,
+        egresses=tuple(replace(e, unreachable_from=barred(e)) for e in snapshot.egresses),
+    )
+
+
 def violations(snapshot: Snapshot, plan: Plan) -> list[str]:
     """Which hard constraints the result of a plan breaks."""
     after = apply(snapshot, plan.moves)
     nodes = {node.id: node for node in after.nodes}
     before = {egress.id: egress.node_id for egress in snapshot.egresses}
-    left_out = {item.egress_id for item in plan.left_out}
+    left_out = {item.egress_id: item.stays_on for item in plan.left_out}
     load = dict.fromkeys(nodes, 0)
     found = []
     for egress in after.egresses:
-        if (egress.node_id is None) != (egress.id in left_out):
-            found.append(f"{egress.id} is placed and left out, or neither")
+        if egress.node_id != left_out.get(egress.id, egress.node_id):
+            found.append(f"{egress.id} is placed and left out")
+        if egress.node_id is None and egress.id not in left_out:
+            found.append(f"{egress.id} is neither placed nor left out")
         if egress.node_id is None:
             continue
         load[egress.node_id] += egress.mailboxes
@@ -85,6 +107,11 @@ def violations(snapshot: Snapshot, plan: Plan) -> list[str]:
             found.append(f"{egress.id} is on {node.id}, which leaves")
         if node.state is NodeState.CORDONED and before[egress.id] != node.id:
             found.append(f"{egress.id} came to {node.id}, which is cordoned")
+        if node.id in egress.unreachable_from:
+            if before[egress.id] != node.id:
+                found.append(f"{egress.id} came to {node.id}, which cannot reach it")
+            if egress.id not in left_out:
+                found.append(f"{egress.id} is on {node.id}, which cannot reach it")
         if egress.only_node not in (None, node.id):
             found.append(f"{egress.id} is not where it is bound to")
     found += [f"{id} is over capacity" for id in nodes if load[id] > nodes[id].capacity]
