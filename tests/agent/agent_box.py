@@ -9,11 +9,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from tests.agent.postfix_box import SINK_PORT, PostfixBox
-from tests.agent.standins import Apply, Controller, Gateway, make_credentials
+from tests.agent.standins import Apply, Controller, Gateway, make_credentials, message_id
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -160,3 +161,15 @@ async def node(place: Path, release: str, extra_main_cf: str = "") -> AsyncItera
             yield made
         finally:
             await made.stop()
+
+
+def senders(a_node: Node) -> Counter[str]:
+    return Counter(r["sender"] for r in a_node.received())
+
+
+def once_each(numbers: range) -> Counter[str]:
+    return Counter({f"info+{message_id(n)}@a.test": 1 for n in numbers})
+
+
+def all_end(a_node: Node, numbers: range, kind: str) -> bool:
+    return all(a_node.controller.kinds(n)[-1:] == [kind] for n in numbers)

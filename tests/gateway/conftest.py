@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from node_agent.gateway import targets
-from tests.gateway.door import Door, Target
+from tests.gateway.door import Door, Target, echo, egress
 
 
 @pytest.fixture
@@ -36,3 +36,12 @@ def target() -> Iterator[Callable[..., Target]]:
 def any_port(monkeypatch: pytest.MonkeyPatch) -> None:
     """Receivers listen where a test can, not on port 25."""
     monkeypatch.setattr(targets, "SMTP_PORTS", range(65536))
+
+
+@pytest.fixture
+def open_door(door: Door, target: Callable[..., Target]) -> Door:
+    """A door with an egress, a lease and an echoing receiver."""
+    door.to = target(echo).address
+    door.configure(egress())
+    door.lease("e1")
+    return door

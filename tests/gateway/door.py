@@ -190,3 +190,25 @@ def eventually(condition: Callable[[], Any], what: str) -> Any:
             return result
         time.sleep(0.01)
     raise AssertionError(f"never came true: {what}")
+
+
+def echo(sock: socket.socket) -> None:
+    sock.sendall(b"220 hello\r\n")
+    while data := sock.recv(65536):
+        sock.sendall(data)
+
+
+def greeting(door: Door, source: str = SOURCE) -> bytes:
+    """Connect and return all that comes until the end."""
+    with door.client(source) as client:
+        return read_all(client)
+
+
+def talk(client: socket.socket, data: bytes) -> bytes:
+    client.sendall(data)
+    answer = b""
+    while len(answer) < len(data):
+        chunk = client.recv(65536)
+        assert chunk, f"cut after {answer!r}"
+        answer += chunk
+    return answer
