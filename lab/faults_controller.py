@@ -7,6 +7,7 @@ memory) for its state directory, which holds the embedded PostgreSQL. Killing it
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ from lab.errors import FaultImpossible
 from lab.lab import Lab
 
 _FILLER = ".lab-fills-the-disk"
+_MOST_TRIES = 100
 
 
 def small_disk(lab: Lab, mib: int) -> None:
@@ -33,10 +35,17 @@ def fill_disk(lab: Lab) -> None:
         raise FaultImpossible(f"{place} is the host's disk; call small_disk() before it is used")
     file = os.open(place / _FILLER, os.O_CREAT | os.O_WRONLY, 0o600)
     try:
-        free = os.statvfs(place)
-        os.posix_fallocate(file, 0, free.f_bavail * free.f_frsize)
+        # PostgreSQL writes on: what was free a moment ago may be less now.
+        for _ in range(_MOST_TRIES):
+            free = os.statvfs(place)
+            if not free.f_bavail:
+                return
+            with contextlib.suppress(OSError):
+                size = os.fstat(file).st_size
+                os.posix_fallocate(file, size, free.f_bavail * free.f_frsize)
     finally:
         os.close(file)
+    raise FaultImpossible(f"{place} is written to faster than it can be filled")
 
 
 def free_disk(lab: Lab) -> None:
