@@ -48,6 +48,8 @@ class PostfixSettings(_Table):
 
     intake: Endpoint = "127.0.0.1:10587"
     log: Path = Path("/var/log/postfleet/mail.log")
+    # Octets that must be free for it, else nothing is sent: what it does not tell nobody knows.
+    min_log_octets: Annotated[int, Field(ge=0)] = 8 * 1024 * 1024
     postqueue: tuple[str, ...] = ("/usr/sbin/postqueue", "-j")
     # Where postfleet-apply's guard says what it held, and why.
     guard_reports: Path = HELD

@@ -20,6 +20,7 @@ from node_agent.agent.handover.waiting import WaitingRoom
 from node_agent.agent.handover.worker import HandOver
 from node_agent.agent.holds import Holds
 from node_agent.agent.lifecycle import State
+from node_agent.agent.log_room import LogRoom
 from node_agent.agent.maillog.follower import LogFollower
 from node_agent.agent.probes.opinion import Hearing
 from node_agent.agent.probes.prober import Prober
@@ -65,6 +66,9 @@ class Daemon:
             self.spool, self.follower, postfix.postqueue, intake[1], self.hand_over.own_ports
         )
         self.gateway = GatewayLink(GatewayClient(config.gateway_socket), self.right)
+        self.log_room = LogRoom(
+            postfix.log, postfix.min_log_octets, self.spool.reserve, self.right, self._right_changed
+        )
         self.queue_watch = QueueWatch(
             self.spool,
             self.follower,
@@ -150,6 +154,7 @@ class Daemon:
         return [
             self.follower.run(),
             self.gateway.run(),
+            self.log_room.run(),
             self.specs.run(),
             self.holds.run(),
             self.queue_watch.run(),
@@ -207,6 +212,10 @@ class Daemon:
                 if one.fact.gateway_stage:
                     metrics.LOCAL_DEFERRALS.labels(one.fact.gateway_stage).inc()
         self.outbox.grew()
+
+    def _right_changed(self) -> None:
+        self.gateway.changed()
+        self.hand_over.wake()
 
     def load(self) -> node_pb2.NodeLoad:
         """What a heartbeat carries."""

@@ -70,6 +70,9 @@ LOG_ERRORS = Counter(
 LOG_GAPS = Counter(
     "postfleet_agent_log_gaps_total", "Times at which lines of the log were lost (truncation)."
 )
+HALTED = Gauge(
+    "postfleet_agent_halted", "1 while nothing is sent because there is no room for Postfix's log."
+)
 DISK_FREE = Gauge("postfleet_agent_spool_free_bytes", "Free on the file system of the spool.")
 SPOOL_COMMITS = Gauge("postfleet_agent_spool_commits", "Transactions of the spool since the start.")
 PROBE_HEALTHY = Gauge(

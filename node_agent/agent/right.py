@@ -28,6 +28,8 @@ class Right:
     released: dict[str, int] = field(default_factory=dict)
     # The gateway has the lease that is held here.
     gateway_knows: bool = False
+    # Why this node itself lets nothing out; empty: it does.
+    halted: str = ""
     _mailboxes: dict[str, str] = field(default_factory=dict)
     _clients: dict[str, str] = field(default_factory=dict)
 
@@ -77,6 +79,8 @@ class Right:
             return f"egress {egress_id} is not leased in term {epoch}"
         if self.is_released(egress_id, epoch):
             return f"egress {egress_id} was given back in term {epoch}"
+        if self.halted:
+            return self.halted
         if not self.gateway_knows:
             return "the gateway does not have the lease"
         if self._mailboxes.get(mailbox) != egress_id:
@@ -84,6 +88,12 @@ class Right:
         return self.suspensions.why_stopped(
             mailbox, egress_id, self._clients.get(egress_id, ""), now_ms
         )
+
+    def closed_egresses(self, now_ms: int) -> dict[str, str]:
+        """Egress id to why nothing may leave by it now; what the gateway is told."""
+        if self.halted:
+            return {egress.id: self.halted for egress in self.spec.egresses}
+        return self.suspensions.egress_reasons(now_ms)
 
     def why_refused(self, mailbox: str, egress_id: str, epoch: int) -> tuple[str, str] | None:
         """(code, detail) where a dispatched message is to be refused, or None.

@@ -45,7 +45,7 @@ class SuspensionList:
         return None
 
     def egress_reasons(self, now_ms: int) -> dict[str, str]:
-        """Egress id to reason, of the suspensions in force now; what the gateway is told."""
+        """Egress id to reason, of the suspensions in force now."""
         return {
             subject: stop.reason
             for (scope, subject), stop in self._stops.items()

@@ -37,6 +37,7 @@ class Node:
         self._agent: subprocess.Popen[bytes] | None = None
         self._sink: subprocess.Popen[bytes] | None = None
         self.spool_settings = ""
+        self.postfix_settings = ""
 
     async def start(self) -> None:
         self.spool_directory.mkdir(exist_ok=True)
@@ -79,6 +80,7 @@ directory = "{self.spool_directory}"
 log = "{self.box.log}"
 postqueue = {json.dumps(self.box.postqueue)}
 queue_interval_s = 1.0
+{self.postfix_settings}
 guard_reports = "{self.place}/held"
 """
         )

@@ -108,6 +108,22 @@ async def test_suspensions_hold_mail_back_and_close_the_egress(one_node: Node) -
     assert one_node.gateway.suspended == {}
 
 
+async def test_without_room_for_the_log_nothing_leaves(one_node: Node) -> None:
+    control = one_node.controller
+    one_node.kill_agent()
+    one_node.postfix_settings = f"min_log_octets = {1 << 60}"
+    one_node.start_agent()
+    control.dispatch(dispatched(1, "ok@b.test"))
+    await one_node.until(lambda: message_id(1) in control.stored)
+    await one_node.until(lambda: "disk-full" in one_node.gateway.suspended.get("px001", ""))
+    await asyncio.sleep(1.5)
+    assert control.kinds(1) == []
+    one_node.kill_agent()
+    one_node.postfix_settings = ""
+    one_node.start_agent()
+    await one_node.until(lambda: control.kinds(1) == ["queued", "sent"])
+
+
 async def test_a_release_closes_first_and_returns_what_postfix_does_not_have(
     one_node: Node,
 ) -> None:

@@ -58,7 +58,7 @@ class Node(Machine):
     def tell_gateway(self, now: int) -> None:
         """The agent tells its gateway what is suspended, then what it may open; what is not covered
         any more is cut."""
-        reasons = self.right.suspensions.egress_reasons(now)
+        reasons = self.right.closed_egresses(now)
         self.gateway = replace(self.gateway, suspensions=reasons)
         self.told_stops = frozenset(reasons)
         held = self.right.lease

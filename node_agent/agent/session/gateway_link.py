@@ -51,9 +51,7 @@ class GatewayLink:
         """Tell once; False where the gateway did not take it."""
         right, lease = self._right, self._right.lease
         try:
-            self.status = await self._client.suspend(
-                right.suspensions.egress_reasons(clock.wall_ms())
-            )
+            self.status = await self._client.suspend(right.closed_egresses(clock.wall_ms()))
             if lease is not None:
                 self.status = await self._client.lease(
                     lease.epoch,

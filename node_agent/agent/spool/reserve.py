@@ -26,6 +26,15 @@ class Reserve:
         except FileNotFoundError:
             return False
 
+    @property
+    def missing(self) -> int:
+        """Octets that it would take to have it."""
+        return 0 if self.held() else self._octets
+
+    def shares_disk(self, path: Path) -> bool:
+        """Whether what it gives up is room for this file, too."""
+        return self._path.parent.stat().st_dev == path.parent.stat().st_dev
+
     def release(self) -> bool:
         """Give the room up; False where there was none left to give."""
         if not self._octets or not self.held():

@@ -48,15 +48,15 @@ class Spool:
 
     def __init__(self, settings: SpoolSettings) -> None:
         self._settings = settings
-        self._reserve = Reserve(settings.directory / "reserve", settings.reserve_octets)
+        self.reserve = Reserve(settings.directory / "reserve", settings.reserve_octets)
         self._path = settings.directory / "spool.db"
-        self._thread = SpoolThread(partial(database.connect, self._path), self._reserve)
+        self._thread = SpoolThread(partial(database.connect, self._path), self.reserve)
         self.spool_id = ""
 
     async def start(self) -> None:
         """Open or make the database and the reserve. Raises SpoolError."""
         await self._thread.start()
-        self._reserve.restore()
+        self.reserve.restore()
         self.spool_id = str(await self._thread.run(lambda db: meta.read(db, "spool_id")))
 
     async def stop(self) -> None:
@@ -79,7 +79,7 @@ class Spool:
     def has_room(self, octets: int) -> bool:
         """Whether new work of this size may be taken; tries to get the reserve back."""
         room = self.free_octets() - octets >= self._settings.min_free_octets
-        return room and self._reserve.restore()
+        return room and self.reserve.restore()
 
     async def store(self, new: Sequence[tuple[SpooledMessage, bytes]]) -> list[SpooledMessage]:
         """Store messages; return those that were not here before. Raises DiskFullError."""
