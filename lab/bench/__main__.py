@@ -23,9 +23,13 @@ from lab.bench.rows_mail import MailRows
 from lab.bench.rows_placement import placement_rows
 from lab.bench.rows_planner import planner_rows
 from lab.bench.rows_scale import scale_rows
+from lab.bench.rows_spec import spec_rows
 from lab.errors import LabError
 
-GROUPS = ("placement", "planner", "scale", "throughput", "latency", "fleet", "submission", "memory")
+GROUPS = (
+    "placement", "planner", "scale", "throughput", "latency", "submission", "memory", "fleet",
+    "spec",
+)  # fmt: skip
 
 
 def main() -> int:
@@ -75,6 +79,8 @@ def measure(
             results += _on_ground(ground, groups, rounds, say)
     if "fleet" in groups:
         results += fleet_rows(rounds, say)
+    if "spec" in groups:
+        results += spec_rows(say)
     return results
 
 

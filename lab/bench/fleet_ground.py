@@ -47,18 +47,33 @@ class FleetGround:
 
     lab: Lab
     fleet: Fleet
+    inventory: Path
     senders: tuple[Sender, ...]
+
+    def change(self, **settings: str) -> None:
+        """Applies the inventory with other settings of the whole fleet, as an operator does it."""
+        self.inventory.write_text(
+            render(
+                len(self.lab.nodes),
+                len(self.senders),
+                self.lab.network.plan.index,
+                {**_SETTINGS, **settings},
+            )
+        )
+        apply_inventory(self.lab, self.fleet, self.inventory)
 
 
 @contextmanager
-def fleet_ground(say: Callable[[str], None]) -> Iterator[FleetGround]:
+def fleet_ground(
+    say: Callable[[str], None], nodes: int = NODES, mailboxes: int = MAILBOXES
+) -> Iterator[FleetGround]:
     """Bring a fleet up, and take it away at the end."""
-    exits = sum(each.egresses for each in plan(MAILBOXES))
-    settings = LabSettings(name=_NAME, nodes=NODES, proxies=exits, dns=True, receivers=True)
-    say(f"booting {NODES} nodes")
+    exits = sum(each.egresses for each in plan(mailboxes))
+    settings = LabSettings(name=_NAME, nodes=nodes, proxies=exits, dns=True, receivers=True)
+    say(f"booting {nodes} nodes")
     with Lab.up(settings) as lab:
         inventory = lab.directory / "inventory.yaml"
-        inventory.write_text(render(NODES, MAILBOXES, lab.network.plan.index, _SETTINGS))
+        inventory.write_text(render(nodes, mailboxes, lab.network.plan.index, _SETTINGS))
         write_host_keys(lab)
         fleet = Fleet.start(lab)
         try:
@@ -67,8 +82,8 @@ def fleet_ground(say: Callable[[str], None]) -> Iterator[FleetGround]:
             say("provisioning them")
             provision(lab, fleet, inventory)
             say("waiting for the shards")
-            wait_for_shards(fleet, _options(), None)
-            yield FleetGround(lab, fleet, tuple(_senders(fleet)))
+            wait_for_shards(fleet, _options(nodes, mailboxes), None)
+            yield FleetGround(lab, fleet, inventory, tuple(_senders(fleet)))
         finally:
             fleet.close()
 
@@ -85,11 +100,11 @@ def _senders(fleet: Fleet) -> Iterator[Sender]:
             return
 
 
-def _options() -> Options:
+def _options(nodes: int, mailboxes: int) -> Options:
     return Options(
         name=_NAME,
-        nodes=NODES,
-        mailboxes=MAILBOXES,
+        nodes=nodes,
+        mailboxes=mailboxes,
         messages=0,
         input=Path(SAMPLES),
         keep=False,
