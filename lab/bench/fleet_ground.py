@@ -50,16 +50,11 @@ class FleetGround:
     inventory: Path
     senders: tuple[Sender, ...]
 
-    def change(self, **settings: str) -> None:
-        """Applies the inventory with other settings of the whole fleet, as an operator does it."""
-        self.inventory.write_text(
-            render(
-                len(self.lab.nodes),
-                len(self.senders),
-                self.lab.network.plan.index,
-                {**_SETTINGS, **settings},
-            )
-        )
+    def change(self, edit: Callable[[str], str] = str, **settings: str) -> None:
+        """Applies the inventory with other settings of the whole fleet, and its text edited."""
+        nodes, mailboxes = len(self.lab.nodes), len(self.senders)
+        text = render(nodes, mailboxes, self.lab.network.plan.index, {**_SETTINGS, **settings})
+        self.inventory.write_text(edit(text))
         apply_inventory(self.lab, self.fleet, self.inventory)
 
 

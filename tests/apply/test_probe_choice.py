@@ -45,10 +45,22 @@ def test_a_moved_mailbox_proves_nothing() -> None:
     assert to_probe(_spec(), read_spec(after), same_templates=True) == []
 
 
-def test_a_change_of_what_all_share_proves_everything() -> None:
+def test_what_all_share_is_proven_by_one_of_each_kind_of_exit() -> None:
     after = good_spec()
     after.mail.tls_level = 2
-    assert to_probe(_spec(), read_spec(after), same_templates=True) == BOTH
+    assert to_probe(_spec(), read_spec(after), same_templates=True) == ["px001"]
     other = good_spec()
     other.hostname = "n2.fleet.test"
-    assert to_probe(_spec(), read_spec(other), same_templates=True) == BOTH
+    assert to_probe(_spec(), read_spec(other), same_templates=True) == ["px001"]
+    before = good_spec()
+    for spec in (before, after):
+        add_egress(spec, 3).address.address = "192.0.2.7"
+    proven = to_probe(read_spec(before), read_spec(after), same_templates=True)
+    assert proven == ["px001", "px003"]
+
+
+def test_a_changed_transport_proves_what_all_share() -> None:
+    after = good_spec()
+    after.mail.tls_level = 2
+    after.egresses[1].helo_name = "new.acme.test"
+    assert to_probe(_spec(), read_spec(after), same_templates=True) == ["px002"]
