@@ -1,6 +1,6 @@
-"""The From: line of a message that came without one. Pure.
+"""The From: line of a message that came without one, and others like it. Pure.
 
-Its display name is a quoted string where it is ASCII, else encoded words (RFC 2047) of at most 75
+A display name is a quoted string where it is ASCII, else encoded words (RFC 2047) of at most 75
 characters, split between characters and folded.
 """
 
@@ -14,13 +14,18 @@ _WORD_OCTETS = 45
 
 def from_line(display_name: str, address: str) -> bytes:
     """`From: "Name" <address>` with CRLF. The name has no control characters (inventory.schema)."""
+    return address_line("From", display_name, address)
+
+
+def address_line(field: str, display_name: str, address: str) -> bytes:
+    """The same of another field with one address."""
     if not display_name:
-        return f"From: <{address}>\r\n".encode()
+        return f"{field}: <{address}>\r\n".encode()
     if display_name.isascii():
         quoted = display_name.replace("\\", "\\\\").replace('"', '\\"')
-        return f'From: "{quoted}" <{address}>\r\n'.encode()
+        return f'{field}: "{quoted}" <{address}>\r\n'.encode()
     phrase = "\r\n ".join(encoded_words(display_name))
-    return f"From: {phrase}\r\n <{address}>\r\n".encode()
+    return f"{field}: {phrase}\r\n <{address}>\r\n".encode()
 
 
 def encoded_words(text: str) -> list[str]:

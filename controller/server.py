@@ -53,6 +53,7 @@ from controller.store.migrate import migrate
 from controller.throttle.heard import Listener
 from controller.throttle.recovery import Recovery
 from controller.throttle.reload import RulesReload
+from controller.warm_up.write import WarmUpMail
 
 _log = structlog.get_logger(__name__)
 _GRACE_S = 3.0
@@ -207,6 +208,7 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
         ),
         lambda: run_forever("warming", Warming(store).run_cycle, every_s=60.0),
         lambda: run_forever("health", Health(store).run_cycle, every_s=15.0),
+        lambda: run_forever("warm-up-mail", WarmUpMail(store).run_cycle, every_s=60.0),
         lambda: run_forever("sweeper", sweeper.run_cycle, every_s=5.0),
         lambda: run_forever(
             "providers", naming.run_cycle, every_s=0.2, is_busy=lambda: naming.is_busy

@@ -9,9 +9,9 @@ import re
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, PlainValidator, StringConstraints
+from pydantic import AfterValidator, Field, PlainValidator, StringConstraints
 
-from inventory.fields import Allowed, Strict
+from inventory.fields import Allowed, Count, Flag, Strict
 
 _FORM = r"[1-9]\d{0,2}:[1-9]\d{0,5}"
 
@@ -58,9 +58,20 @@ Warming = Annotated[str, PlainValidator(_start), Allowed(_START.removeprefix("mu
 class WarmUp(Strict):
     """What a warming mailbox or egress may send on each day of its warm-up; one more limit of the
     day. A day counts only when mail was really sent, and bad signals freeze it or step back. After
-    the last day it goes on growing by a tenth a day up to the limit, and is then active."""
+    the last day it goes on growing by a tenth a day up to the limit, and is then active.
+
+    On its first days it sends only mail that the controller writes between mailboxes of the fleet;
+    mail of its client goes through others, or waits."""
 
     mailbox: Curve = "1:5 14:10 17:20 28:35 35:50"
     """Messages of a warming mailbox."""
     egress: Curve = "1:50 14:100 17:200 28:350 35:500"
     """Messages through a warming egress."""
+    internal_days: Annotated[Count, Field(ge=0, le=999)] = 14
+    """Up to this day of the curve nothing else is sent than mail that the controller writes between
+    the fleet's own mailboxes; 0: clients' mail from the first day on."""
+    mixed_days: Annotated[Count, Field(ge=0, le=999)] = 28
+    """From then up to this day a part of the allowance is such mail, less every day; where
+    internal_days is as many or more, there are no such days."""
+    across_clients: Flag = False
+    """Whether it is written between mailboxes of different clients too."""

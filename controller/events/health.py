@@ -37,6 +37,9 @@ def tally_events(
         kind = _kind(event, one, message_id in put_off)
         if one is not None:
             put_off.add(message_id)
+        if its.warm_up and kind == counts.SENT:
+            # Nobody complains about mail that we wrote to ourselves: it would dilute rates.
+            continue
         if kind:
             provider = listener.table.label(listener.provider(its, rows.text(event.relay)))
             tally.add(Whose(its.mailbox, its.egress_id, provider), kind)

@@ -30,6 +30,7 @@ from controller.throttle.follow import follow
 from controller.throttle.heard import About, Heard, Listener
 
 _SQL = queries.load("events")
+_ABOUT = ("client_id", "mailbox", "recipient", "egress_id", "provider", "warm_up")
 _NOTE_SENT = queries.load("warm_up")["note_sent"]
 _PLAN_ANEW = queries.load("throttle")["plan_anew"]
 # What receivers' words make of pairs, recipients and suspensions is done by one at a time.
@@ -88,8 +89,7 @@ async def _lock_messages(tx: Transaction, reports: Sequence[Report]) -> _Known:
     known = _Known({}, {})
     for row in found:
         place = row.pop("node_id"), row["id"]
-        about = {field: row.pop(field) for field in
-                 ("client_id", "mailbox", "recipient", "egress_id", "provider")}  # fmt: skip
+        about = {field: row.pop(field) for field in _ABOUT}
         known.told[place] = Told(**{**row, "state": State(row["state"])})
         if about["mailbox"] and about["egress_id"]:
             known.about[place] = About(**about, attempts=row["attempts"])

@@ -15,7 +15,9 @@ from controller.planner.boxes import Box, Slot
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import hour_of
 from controller.planner.choice import Moment, accounts_in
+from controller.planner.lanes import WARM_UP
 from controller.planner.limits import Limit, Sender
+from controller.planner.reasons import internal_words
 from controller.planner.settings import Settings, settings_of, week_of
 from controller.planner.special import caps_for
 from controller.planner.warm_up import allowance
@@ -43,14 +45,22 @@ async def explain(store: Store, request: fleet_pb2.WhyRequest) -> fleet_pb2.WhyR
     )
 
 
-async def _mailbox(tx: Transaction, address: str, provider: str | None = None) -> list[Fact]:
-    row = await tx.fetch_optional(_SQL["mailbox"], address=address)
+async def _settings(tx: Transaction) -> Settings:
+    stored = await tx.fetch_optional(_SETTINGS)
+    return settings_of(stored["value"] if stored else None)
+
+
+async def _mailbox(
+    tx: Transaction, address: str, provider: str | None = None, lane: int | None = None
+) -> list[Fact]:
+    """`provider`, `lane`: of the message that it is asked about for."""
+    settings = await _settings(tx)
+    across_clients = settings.warm_up.across_clients
+    row = await tx.fetch_optional(_SQL["mailbox"], address=address, across_clients=across_clients)
     if row is None:
         raise NotFoundError(f"there is no mailbox {address!r}; `postfleet mailbox list` shows them")
-    stored = await tx.fetch_optional(_SETTINGS)
-    settings = settings_of(stored["value"] if stored else None)
     now = await tx.now()
-    box = _box(row)
+    box = _box(row, settings)
     providers = [provider] if provider else await _providers(tx, box, now)
     client = {"id": row["client_id"], "per_day": row["per_day"]}
     caps = await caps_for(tx, client, [box], settings)
@@ -65,6 +75,7 @@ async def _mailbox(tx: Transaction, address: str, provider: str | None = None) -
         await _special(tx, box),
         await _waiting(tx, box, now + settings.horizon) if provider is None else "this message",
         _node(row),
+        *_internal(row, box, settings, lane),
     )
     return why_mailbox(situation)
 
@@ -93,13 +104,16 @@ async def _message(tx: Transaction, id_: str) -> list[Fact]:
         facts.append(Fact("attempts", f"{row['attempts']}, charged to {row['charged_day']}"))
     if state is State.SCHEDULED:
         facts.append(Fact("slot", f"it has one of {row['mailbox']}, through {row['egress_id']}"))
-        box = await tx.fetch_optional(_SQL["mailbox"], address=row["mailbox"])
+        box = await tx.fetch_optional(_SQL["mailbox"], address=row["mailbox"], across_clients=False)
         node = _node(box) if box else ""
         facts.append(Fact("node", node or "its egress is on no node", binds=not node))
         return facts
     address = row["mailbox"]
     if address is None:
-        found = await tx.fetch_optional(_SQL["next_box"], client_id=row["client_id"], now=now)
+        internal_days = (await _settings(tx)).warm_up.internal_days
+        found = await tx.fetch_optional(
+            _SQL["next_box"], client_id=row["client_id"], now=now, internal_days=internal_days
+        )
         if found is None:
             return [*facts, Fact("mailboxes", "the client has no mailbox", binds=True)]
         address = found["address"]
@@ -111,7 +125,7 @@ async def _message(tx: Transaction, id_: str) -> list[Fact]:
     ahead = await tx.fetch_value(_SQL["ahead"], **queue)
     more = " or more" if ahead >= 1000 else ""
     facts.append(Fact("queue", f"{ahead:,}{more} older messages to {row['provider']} before it"))
-    return facts + await _mailbox(tx, address, row["provider"])
+    return facts + await _mailbox(tx, address, row["provider"], row["lane"])
 
 
 def _state_words(row: Row) -> str:
@@ -121,14 +135,31 @@ def _state_words(row: Row) -> str:
     return f"{row['state']}{where}{queue}{reason}"
 
 
-def _box(row: Row) -> Box:
+def _box(row: Row, settings: Settings) -> Box:
     return Box(
         Sender(row["address"], row["egress_id"], row["domain"], row["client_id"]),
         row["display_name"],
         week_of(row["time_zone"], tuple(row["windows"])),
         row["seed"],
         Slot(row["due_at"], row["slot_at"], row["held"], row["held_since"], row["held_until"]),
+        internal=_is_internal(row, settings),
     )
+
+
+def _is_internal(row: Row, settings: Settings) -> bool:
+    day = row["warm_up_day"]
+    return day is not None and day <= settings.warm_up.internal_days
+
+
+def _internal(row: Row, box: Box, settings: Settings, lane: int | None) -> tuple[str, bool]:
+    """What its internal days are, and whether they stop what is asked about."""
+    if not box.internal:
+        return "", False
+    words = internal_words(box.address, row["warm_up_day"], settings.warm_up.internal_days)
+    if not row["correspondents"]:
+        whose = "the fleet" if settings.warm_up.across_clients else "its client"
+        return f"{words}, and {whose} has no other mailbox to write with", True
+    return words, lane is not None and lane != WARM_UP
 
 
 async def _providers(tx: Transaction, box: Box, now: datetime) -> list[str]:
@@ -188,9 +219,15 @@ async def _special(tx: Transaction, box: Box) -> dict[tuple[Limit, str], str]:
 
 async def _waiting(tx: Transaction, box: Box, until: datetime) -> str:
     row = await tx.fetch_one(
-        _SQL["waiting"], client_id=box.sender.client_id, address=box.address, until=until
+        _SQL["waiting"],
+        client_id=box.sender.client_id,
+        address=box.address,
+        until=until,
+        internal=box.internal,
     )
     own, shared = row["own"], row["shared"]
+    if box.internal:
+        return f"{own:,} of warm-up mail" if own else ""
     return f"{own:,} for it, {shared:,} for any of the client's" if own or shared else ""
 
 

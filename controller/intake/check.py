@@ -41,8 +41,23 @@ NO_CAMPAIGN = Place()
 
 
 @dataclass(frozen=True, slots=True)
+class ThreadPlace:
+    """Where a message of warm-up mail stands: its thread, and its place there from 0.
+
+    `last`: nothing follows on it.
+    """
+
+    thread: str
+    position: int
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Submission:
-    """A message as it was submitted. `not_before` is aware, or None: at once."""
+    """A message as it was submitted. `not_before` is aware, or None: at once.
+
+    `warm_up`: the controller's own warm-up mail; None, as from everybody else, for all other mail.
+    """
 
     idempotency_key: str
     client_id: str
@@ -51,11 +66,14 @@ class Submission:
     not_before: datetime | None
     content: bytes
     place: Place = NO_CAMPAIGN
+    warm_up: ThreadPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """A well-formed submission. `fingerprint` is SHA-256 over all of it but client, key, place."""
+    """A well-formed submission. `fingerprint` is SHA-256 over what a client submits but client and
+    key.
+    """
 
     submission: Submission
     fingerprint: bytes

@@ -31,6 +31,7 @@ _MESSAGE = (
     ("lane", "int4"), ("reason", "text"), ("awaited", "bool"),
 )  # fmt: skip
 _CONTENT = (("message_id", "text"), ("added", "bytea"), ("content", "bytea"))
+_PLACE = (("message_id", "text"), ("thread", "text"), ("position", "int4"), ("done", "bool"))
 # So many messages are read before other tasks of the event loop get their turn.
 _TURN = 100
 _ATTEMPTS = 10
@@ -177,6 +178,14 @@ async def _write(tx: Transaction, admitted: list[Admitted], receivers: Mapping[s
         ((a.message_id, a.added, a.read.submission.content) for a in admitted),
         [kind for _, kind in _CONTENT],
     )
+    places = [(a.message_id, a.read.submission.warm_up) for a in admitted]
+    if threaded := [(id, place) for id, place in places if place is not None]:
+        await tx.copy_in(
+            "warm_up_mail",
+            [name for name, _ in _PLACE],
+            ((id, place.thread, place.position, place.last) for id, place in threaded),
+            [kind for _, kind in _PLACE],
+        )
     await tx.notify(CHANNEL)
 
 

@@ -31,7 +31,8 @@ class Slot:
 class Box:
     """A mailbox that nothing stops. `seed`: drawn once, for its jitter.
 
-    `health`: its score, above 0 up to 1; of equals the healthier one sends first.
+    `health`: its score, above 0 up to 1; of equals the healthier one sends first. `internal`: so
+    early in a warm-up that it sends warm-up mail alone.
     """
 
     sender: Sender
@@ -40,6 +41,7 @@ class Box:
     seed: int = 0
     slot: Slot = Slot()
     health: float = 1.0
+    internal: bool = False
 
     @property
     def address(self) -> str:
@@ -70,12 +72,14 @@ class Queues:
             lanes = self._queues.setdefault(message.mailbox, {})
             lanes.setdefault(message.lane, {}).setdefault(message.provider, deque()).append(message)
 
-    def heads(self, sender: Sender) -> Iterator[tuple[Lane, list[Waiting]]]:
+    def heads(self, box: Box) -> Iterator[tuple[Lane, list[Waiting]]]:
         """By lane the first message of each queue that this mailbox may take from."""
-        for owner in (sender.mailbox, None):
+        for owner in (box.address, None):
             for lane, queues in self._queues.get(owner, {}).items():
+                if box.internal and not lane.is_internal:
+                    continue
                 # One that has a mailbox already keeps it, whatever the pool is now.
-                if owner is not None or lane.admits(sender):
+                if owner is not None or lane.admits(box.sender):
                     heads = [queue[0] for queue in queues.values() if queue]
                     if heads:
                         yield lane, heads

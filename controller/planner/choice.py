@@ -160,7 +160,7 @@ class _Choosing:
         later, when the first one does.
         """
         stopped, ready, later = None, [], None
-        for lane, heads in self._queues.heads(box.sender):
+        for lane, heads in self._queues.heads(box):
             opens = self._opens(lane, at)
             if opens is None:
                 continue

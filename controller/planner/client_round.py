@@ -51,7 +51,8 @@ async def plan_client(
     waiting: list[Waiting] = []
     lanes = await open_lanes(tx, client_id, moment)
     if not client["retired"]:
-        boxes, waiting = await _read(tx, client, moment, batch, lanes)
+        internal_days = settings.warm_up.internal_days
+        boxes, waiting = await _read(tx, client, moment, batch, lanes, internal_days)
     caps = await caps_for(tx, client, boxes.values(), settings, lanes.values())
     providers = {m.provider for m in waiting}
     accounts = accounts_in(boxes.values(), providers, moment, lanes.values())
@@ -59,18 +60,25 @@ async def plan_client(
     choice = choose(boxes.values(), Queues(waiting), budgets, moment, settings.pace, batch)
     scheduled = await _schedule(tx, choice.assignments, boxes, budgets)
     await _keep(tx, choice.slots)
-    why = await explain(tx, Reasons(client_id, moment, list(lanes), idle=not scheduled))
+    of = Reasons(client_id, moment, list(lanes), settings.warm_up.internal_days, idle=not scheduled)
+    why = await explain(tx, of)
     return Round(scheduled, why, more=bool(choice.slots))
 
 
 async def _read(
-    tx: Transaction, client: Row, moment: Moment, batch: int, lanes: Mapping[int, Lane]
+    tx: Transaction,
+    client: Row,
+    moment: Moment,
+    batch: int,
+    lanes: Mapping[int, Lane],
+    internal_days: int,
 ) -> tuple[dict[str, Box], list[Waiting]]:
     """Mailboxes with a due slot for which something waits, and what waits for them."""
     asked = {"client_id": client["id"], "until": moment.until, "lanes": list(lanes)}
     each = max(_FEWEST, -(-batch // len(lanes)))
     for_any = await tx.fetch_all(SQL["heads_for_any"], **asked, each=each)
-    owners = await tx.fetch_all(SQL["boxes_with_own"], **asked, now=moment.now, limit=batch)
+    usable = {"now": moment.now, "internal_days": internal_days}
+    owners = await tx.fetch_all(SQL["boxes_with_own"], **asked, **usable, limit=batch)
     own = []
     if owners:
         addresses = [row["address"] for row in owners]
@@ -80,7 +88,7 @@ async def _read(
     rows = list(owners)
     for domains, mailboxes in pools(lanes[row["lane"]] for row in for_any):
         rows += await tx.fetch_all(
-            SQL["boxes_for_any"], client_id=client["id"], until=moment.until, now=moment.now,
+            SQL["boxes_for_any"], client_id=client["id"], until=moment.until, **usable,
             limit=limit, domains=domains, mailboxes=mailboxes,
         )  # fmt: skip
     windows = tuple(client["windows"])
@@ -99,6 +107,7 @@ def _box(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
         ),
         # One that nobody chose any more could never show that it is better.
         max(_LEAST_HEALTH, row["score"] / 100),
+        row["internal"],
     )  # fmt: skip
 
 

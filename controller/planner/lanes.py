@@ -2,7 +2,9 @@
 
 A lane holds the messages of one campaign to the recipients of one time zone; its follow-ups have
 lanes of their own. It says when its messages may go (windows), through which mailboxes (pool), and
-what its campaign's share is. Mail that belongs to no campaign has the lane 0, always open.
+what its campaign's share is. Mail that belongs to no campaign has the lane 0, always open. Warm-up
+mail, which the controller writes itself, has the lane -1: it is in no figure of a campaign, and all
+that a mailbox sends on the first days of a warm-up.
 
 Shares: of lanes that may go, the one comes first whose campaign used the least of this hour for its
 weight; so of two campaigns with a weight of 2 and 1 the first sends two for one of the other, and a
@@ -19,6 +21,8 @@ from controller.planner.limits import UNLIMITED, Account, Limit, Sender
 from controller.planner.windows import Week
 
 HIGHEST_PRIORITY = 100
+WARM_UP = -1
+"""The lane of warm-up mail, of every client."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,6 +42,11 @@ class Lane:
     domains: Collection[str] | None = None
     mailboxes: Collection[str] = ()
     burst: int = UNLIMITED
+
+    @property
+    def is_internal(self) -> bool:
+        """Whether it holds warm-up mail, which stays within the fleet."""
+        return self.id == WARM_UP
 
     @property
     def weight(self) -> int:
@@ -68,3 +77,8 @@ PLAIN = Lane()
 def plain_lane(client_id: str) -> Lane:
     """The lane of a client's mail that belongs to no campaign."""
     return Lane(subject=f"{client_id}/")
+
+
+def warm_up_lane(client_id: str) -> Lane:
+    """The lane of warm-up mail between a client's mailboxes; it shares like single messages."""
+    return Lane(id=WARM_UP, subject=f"{client_id}/")

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from controller.planner import ledger
 from controller.planner.calendar import HOUR, hour_of
 from controller.planner.choice import Moment
-from controller.planner.lanes import Lane, plain_lane
+from controller.planner.lanes import Lane, plain_lane, warm_up_lane
 from controller.planner.limits import UNLIMITED
 from controller.planner.settings import week_of
 from controller.store import Row, Transaction, queries
@@ -20,7 +20,7 @@ SQL = queries.load("planner")
 
 
 async def open_lanes(tx: Transaction, client_id: str, moment: Moment) -> dict[int, Lane]:
-    """By id, the one of single messages among them."""
+    """By id, those of single messages and of warm-up mail among them."""
     rows = await tx.fetch_all(SQL["lanes"], client_id=client_id)
     lanes = [lane for row in rows if _opens(lane := lane_of(row, client_id), moment)]
     hours = [hour_of(moment.now)]
@@ -32,7 +32,7 @@ async def open_lanes(tx: Transaction, client_id: str, moment: Moment) -> dict[in
         lane for lane in lanes
         if any(used.get(lane.account(hour), 0) < lane.burst for hour in hours)
     ]  # fmt: skip
-    return {lane.id: lane for lane in (plain_lane(client_id), *left)}
+    return {lane.id: lane for lane in (plain_lane(client_id), warm_up_lane(client_id), *left)}
 
 
 def lane_of(row: Row, client_id: str) -> Lane:

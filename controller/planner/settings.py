@@ -20,12 +20,14 @@ from inventory.warm_up import WarmUp, curve_points
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`horizon`: so long before its time a slot is filled. `curves`: of warm-ups, by scope."""
+    """`horizon`: so long before its time a slot is filled. `curves`: of warm-ups, by scope.
+    `warm_up`: the rest of what the inventory says of them."""
 
     limits: Limits
     pace: Pace
     horizon: timedelta
     curves: Mapping[str, Curve]
+    warm_up: WarmUp
     slowed_to_percent: int = Health().slowed_to_percent
 
     def day_limit(self, scope: str) -> int:
@@ -45,6 +47,7 @@ def settings_of(value: Mapping[str, Any] | None) -> Settings:
         Pace(pacing.spread, timedelta(seconds=pacing.min_gap_s), pacing.jitter_percent / 100),
         timedelta(seconds=horizon_s),
         {"mailbox": curve_points(warm_up.mailbox), "egress": curve_points(warm_up.egress)},
+        warm_up,
         Health.model_validate(given.get("health", {})).slowed_to_percent,
     )
 

@@ -67,6 +67,8 @@ class Situation:
 
     `special`: why an account's cap differs from the fleet's. `waiting`: what waits for it, in
     words, or '' for nothing. `node`: the node that has its egress, in words, or ''.
+    `internal`: what of a warm-up keeps its client's mail from it, in words, or '';
+    `internal_binds`: such mail is asked about, or it has nobody to write to.
     """
 
     box: Box
@@ -78,13 +80,19 @@ class Situation:
     special: dict[tuple[Limit, str], str] = field(default_factory=dict)
     waiting: str = ""
     node: str = ""
+    internal: str = ""
+    internal_binds: bool = False
 
 
 def why_mailbox(of: Situation) -> list[Fact]:
     """Everything that applies to a mailbox."""
     day, hour = of.box.week.day_of(of.now), hour_of(of.now)
     accounts = accounts_of_sender(of.box.sender, day.date, hour)
-    facts = [*_states(of), *_suspensions(of), *(_limit(of, each) for each in accounts)]
+    facts = [*_states(of), *_suspensions(of)]
+    if of.internal:
+        facts.append(Fact("internal days", of.internal, binds=of.internal_binds,
+                          change="days with real mail; fleet.warm_up.internal_days"))  # fmt: skip
+    facts += [_limit(of, each) for each in accounts]
     for provider in of.providers:
         toward = accounts_toward(of.box.sender, provider, day.date, hour)
         # One full provider does not stop a mailbox, but where it is the only one asked about.

@@ -10,9 +10,8 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from controller.planner.boxes import Queues, Waiting
+from controller.planner.boxes import Box, Queues, Waiting
 from controller.planner.lanes import Lane
-from controller.planner.limits import Sender
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +67,12 @@ class Mail(Queues):
         """Mailboxes that messages name."""
         return set(self._own)
 
-    def heads(self, sender: Sender) -> Iterator[tuple[Lane, list[Waiting]]]:
+    def heads(self, box: Box) -> Iterator[tuple[Lane, list[Waiting]]]:
         """As the planner's queues give them."""
-        for lane, lines in self._own.get(sender.mailbox, {}).items():
+        for lane, lines in self._own.get(box.address, {}).items():
             yield lane, [line[0].letter for line in lines.values()]
         for lane, lines in self._any.items():
-            if lane.admits(sender):
+            if lane.admits(box.sender):
                 heads = self._heads.get(lane)
                 if heads is None:
                     heads = self._heads[lane] = [line[0].letter for line in lines.values()]

@@ -9,6 +9,18 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.warm_up_day(mailbox_state text, address text, egress_state text, egress text) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT least(
+        CASE WHEN mailbox_state = 'warming' THEN coalesce(
+            (SELECT w.day FROM warm_up AS w WHERE w.scope = 'mailbox' AND w.subject = address), 1)
+        END,
+        CASE WHEN egress_state = 'warming' THEN coalesce(
+            (SELECT w.day FROM warm_up AS w WHERE w.scope = 'egress' AND w.subject = egress), 1)
+        END)
+$$;
+
 CREATE TABLE public.assignment (
     egress_id text NOT NULL,
     node_id text NOT NULL,
@@ -407,7 +419,7 @@ COMMENT ON COLUMN public.message.receiver IS 'the provider, or where it is `othe
 
 COMMENT ON COLUMN public.message.wanted_at IS 'before which its sender does not want it sent; NULL: at once. not_before is never earlier';
 
-COMMENT ON COLUMN public.message.lane IS 'of a campaign; 0: of none';
+COMMENT ON COLUMN public.message.lane IS 'of a campaign; 0: of none; -1: warm-up mail, which counts toward every limit and in no figure of a client';
 
 COMMENT ON COLUMN public.message.awaited IS 'its campaign has not looked yet at how it ended';
 
@@ -590,6 +602,14 @@ CREATE TABLE public.warm_up (
     CONSTRAINT warm_up_signal_check CHECK ((signal = ANY (ARRAY[''::text, 'freeze'::text, 'back'::text])))
 );
 
+CREATE TABLE public.warm_up_mail (
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    thread text NOT NULL,
+    "position" integer NOT NULL,
+    done boolean NOT NULL,
+    CONSTRAINT warm_up_mail_position_check CHECK (("position" >= 0))
+);
+
 CREATE TABLE public.warm_up_sent (
     scope text NOT NULL,
     subject text NOT NULL,
@@ -725,6 +745,12 @@ ALTER TABLE ONLY public.suspension
 ALTER TABLE ONLY public.suspension
     ADD CONSTRAINT suspension_scope_subject_source_key UNIQUE (scope, subject, source);
 
+ALTER TABLE ONLY public.warm_up_mail
+    ADD CONSTRAINT warm_up_mail_pkey PRIMARY KEY (message_id);
+
+ALTER TABLE ONLY public.warm_up_mail
+    ADD CONSTRAINT warm_up_mail_thread_position_key UNIQUE (thread, "position");
+
 ALTER TABLE ONLY public.warm_up
     ADD CONSTRAINT warm_up_pkey PRIMARY KEY (scope, subject);
 
@@ -787,7 +813,11 @@ CREATE INDEX message_waiting ON public.message USING btree (client_id, lane, COA
 
 CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id, lane, COALESCE(provider, 'unknown'::text), not_before, id) WHERE ((state = 'accepted'::text) AND (mailbox IS NULL));
 
+CREATE INDEX message_warm_up ON public.message USING btree (mailbox, charged_day) WHERE (lane = '-1'::integer);
+
 CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
+
+CREATE INDEX warm_up_mail_open ON public.warm_up_mail USING btree (message_id) WHERE (NOT done);
 
 CREATE TRIGGER shard_change AFTER UPDATE ON public.assignment FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.note_shard_change();
 
@@ -890,3 +920,6 @@ ALTER TABLE ONLY public.running_mailbox
 
 ALTER TABLE ONLY public.shard_move
     ADD CONSTRAINT shard_move_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.warm_up_mail
+    ADD CONSTRAINT warm_up_mail_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.message(id) ON DELETE CASCADE;

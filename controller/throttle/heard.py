@@ -46,6 +46,8 @@ class About:
     provider: str
     # Tries of Postfix that reached a receiver, before what is reported now.
     attempts: int = 0
+    # The controller wrote it.
+    warm_up: bool = False
 
     @property
     def domain(self) -> str:

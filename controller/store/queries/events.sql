@@ -15,7 +15,8 @@ RETURNING spool_id, seq
 -- messages --
 -- The messages that nodes report on, as far as those nodes had them last; locked, in one order.
 SELECT m.id, m.node_id, m.state, m.queue_id, m.attempts, m.reason, m.stored, m.epoch, m.not_before,
-       m.client_id, m.mailbox, m.recipient, m.egress_id, coalesce(m.receiver, 'unknown') AS provider
+       m.client_id, m.mailbox, m.recipient, m.egress_id, coalesce(m.receiver, 'unknown') AS provider,
+       m.lane = -1 AS warm_up
 FROM unnest(%(ids)b::text[], %(node_ids)b::text[]) AS t (id, node_id)
 JOIN message AS m ON m.id = t.id AND m.node_id = t.node_id
 ORDER BY m.id

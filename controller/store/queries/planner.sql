@@ -23,14 +23,15 @@ WHERE c.client_id = %(client_id)s AND c.state = 'running'
 ORDER BY l.id
 
 -- boxes_for_any --
--- The mailboxes of a client that nothing stops and whose slots are due, the longest due first; only
--- those on these domains and with these addresses where `domains` is not NULL.
+-- The mailboxes of a client that nothing stops, that may send its mail and whose slots are due, the
+-- longest due first; only those on these domains and with these addresses where `domains` is not NULL.
 WITH stopped AS (
     SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
 )
 SELECT b.address, b.display_name, b.egress_id, b.domain, d.time_zone, b.seed,
        nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until,
-       coalesce(h.score, 100) AS score
+       coalesce(h.score, 100) AS score,
+       coalesce(warm_up_day(b.state, b.address, e.state, e.id) <= %(internal_days)s, false) AS internal
 FROM mailbox AS b
 LEFT JOIN health AS h ON h.scope = 'mailbox' AND h.subject = b.address
 JOIN domain AS d ON d.name = b.domain
@@ -42,12 +43,14 @@ WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
   AND (b.address, 'mailbox') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.domain, 'domain') NOT IN (SELECT subject, scope FROM stopped)
   AND (b.client_id, 'client') NOT IN (SELECT subject, scope FROM stopped)
+  AND coalesce(warm_up_day(b.state, b.address, e.state, e.id) > %(internal_days)s, true)
   AND (%(domains)s::text[] IS NULL OR b.domain = ANY(%(domains)s) OR b.address = ANY(%(mailboxes)s))
 ORDER BY b.due_at, b.address
 LIMIT %(limit)s
 
 -- boxes_with_own --
--- Of the same those for which messages wait, in these lanes, that name them.
+-- Of the same, with those that may send warm-up mail alone, those for which messages wait, in these
+-- lanes, that name them.
 WITH RECURSIVE stopped AS (
     SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
 ), queue (lane, provider) AS (
@@ -66,7 +69,8 @@ WITH RECURSIVE stopped AS (
 )
 SELECT b.address, b.display_name, b.egress_id, b.domain, d.time_zone, b.seed,
        nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until,
-       coalesce(h.score, 100) AS score
+       coalesce(h.score, 100) AS score,
+       coalesce(warm_up_day(b.state, b.address, e.state, e.id) <= %(internal_days)s, false) AS internal
 FROM mailbox AS b
 LEFT JOIN health AS h ON h.scope = 'mailbox' AND h.subject = b.address
 JOIN domain AS d ON d.name = b.domain
@@ -86,7 +90,9 @@ WHERE b.client_id = %(client_id)s AND b.due_at <= %(until)s
                     AND coalesce(m.provider, 'unknown') = q.provider AND m.mailbox = b.address
                     AND m.not_before <= %(until)s
                   LIMIT 1
-              ) AS found)
+              ) AS found
+              WHERE q.lane = -1
+                 OR coalesce(warm_up_day(b.state, b.address, e.state, e.id) > %(internal_days)s, true))
 ORDER BY b.due_at, b.address
 LIMIT %(limit)s
 
@@ -183,7 +189,7 @@ WHERE b.address = t.address
 
 -- unexplained --
 -- Due messages that wait and do not say why, the oldest first.
-SELECT id, mailbox, reason
+SELECT id, mailbox, lane, reason
 FROM message
 WHERE client_id = %(client_id)s AND state = 'accepted' AND reason = '' AND not_before <= %(until)s
 ORDER BY not_before, id
@@ -191,9 +197,10 @@ LIMIT %(limit)s
 
 -- stopped --
 -- Mailboxes of a client that cannot use a slot now, with the widest cause: those of `addresses`, or
--- where it is empty any of them, at most `limit`.
+-- where it is empty any of them, at most `limit`. `warm_up_day`: where all that it may send is warm-up
+-- mail.
 SELECT * FROM (
-    SELECT b.address,
+    SELECT b.address, b.held,
            coalesce(
                CASE WHEN c.retired THEN format('client %%s left the inventory', c.id) END,
                (SELECT format('%%s %%s is suspended: %%s', s.scope, s.subject, s.reason)
@@ -207,7 +214,9 @@ SELECT * FROM (
                CASE WHEN d.state NOT IN ('active', 'warming') THEN format('domain %%s is %%s', d.name, d.state)
                     WHEN e.state NOT IN ('active', 'warming') THEN format('egress %%s is %%s', e.id, e.state)
                     WHEN b.state NOT IN ('active', 'warming') THEN format('mailbox %%s is %%s', b.address, b.state)
-                    ELSE b.held END) AS why
+                    ELSE '' END) AS stop,
+           CASE WHEN warm_up_day(b.state, b.address, e.state, e.id) <= %(internal_days)s
+                THEN warm_up_day(b.state, b.address, e.state, e.id) END AS internal_day
     FROM mailbox AS b
     JOIN client AS c ON c.id = b.client_id
     JOIN domain AS d ON d.name = b.domain
@@ -215,7 +224,7 @@ SELECT * FROM (
     WHERE b.client_id = %(client_id)s
       AND (%(addresses)s::text[] = '{}' OR b.address = ANY(%(addresses)s))
 ) AS each
-WHERE why <> ''
+WHERE stop <> '' OR held <> '' OR internal_day IS NOT NULL
 ORDER BY address
 LIMIT %(limit)s
 

@@ -4,7 +4,11 @@ SELECT b.address, b.display_name, b.egress_id, b.domain, b.client_id, d.time_zon
        nullif(b.due_at, '-infinity') AS due_at, b.slot_at, b.held, b.held_since, b.held_until,
        b.state, d.state AS domain_state, e.state AS egress_state, c.retired AS client_retired,
        c.windows, c.per_day, coalesce(a.node_id, '') AS node_id, coalesce(n.connected, false)
-           AS node_connected, coalesce(a.state, '') AS assignment
+           AS node_connected, coalesce(a.state, '') AS assignment,
+       warm_up_day(b.state, b.address, e.state, e.id),
+       (SELECT count(*) FROM mailbox AS o
+        WHERE o.address <> b.address AND o.state IN ('active', 'warming')
+          AND (o.client_id = b.client_id OR %(across_clients)s)) AS correspondents
 FROM mailbox AS b
 JOIN client AS c ON c.id = b.client_id
 JOIN domain AS d ON d.name = b.domain
@@ -42,13 +46,16 @@ WHERE (scope = 'provider-egress' AND subject = %(egress_id)s)
 
 -- waiting --
 -- How many due messages wait for this mailbox, and for any of its client's; counted up to a thousand.
+-- `internal`: it may send warm-up mail alone.
 SELECT (SELECT count(*) FROM (SELECT 1 FROM message AS m
                               WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
                                 AND m.mailbox = %(address)s AND m.not_before <= %(until)s
+                                AND (m.lane = -1 OR NOT %(internal)s)
                               LIMIT 1000) AS own) AS own,
        (SELECT count(*) FROM (SELECT 1 FROM message AS m
                               WHERE m.client_id = %(client_id)s AND m.state = 'accepted'
                                 AND m.mailbox IS NULL AND m.not_before <= %(until)s
+                                AND NOT %(internal)s
                               LIMIT 1000) AS shared) AS shared
 
 -- message --
@@ -69,7 +76,8 @@ FROM (SELECT 1 FROM message AS m
       LIMIT 1000) AS before
 
 -- next_box --
--- The mailbox of a client whose slot comes first of those that nothing stops; how many it has.
+-- The mailbox of a client whose slot comes first of those that nothing stops from sending its mail; how
+-- many it has.
 WITH stopped AS (
     SELECT scope, subject FROM suspension WHERE until IS NULL OR until > %(now)s
 )
@@ -80,6 +88,7 @@ JOIN egress AS e ON e.id = b.egress_id
 WHERE b.client_id = %(client_id)s
 ORDER BY b.state IN ('active', 'warming') AND d.state IN ('active', 'warming')
          AND e.state IN ('active', 'warming')
+         AND coalesce(warm_up_day(b.state, b.address, e.state, e.id) > %(internal_days)s, true)
          AND NOT EXISTS (SELECT 1 FROM stopped AS s
                          WHERE (s.scope, s.subject) IN (
                              ('client', b.client_id), ('domain', b.domain),

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from controller.feedback.entry import Kind, entry
 from controller.feedback.take import About, take
 from controller.store import Store
+from tests.controller.small_fleet import sql
 from tests.controller.throttle.test_follow import Scene
 from tests.controller.throttle.test_follow import scene as scene
 
@@ -43,6 +44,15 @@ async def test_each_outcome_counts_once_for_all_who_sent_it(scene: Scene) -> Non
             (subject, "other", "bounced:recipient"): 1,
             (subject, "google", "deferred:policy"): 1,
         }
+
+
+async def test_warm_up_mail_counts_where_it_goes_wrong_alone(scene: Scene) -> None:
+    await scene.message("a")
+    await scene.message("b")
+    await scene.store.execute(sql("UPDATE message SET lane = -1 WHERE id IN ('a', 'b')"))
+    refused = scene.event("b", "550 5.7.1 blocked by our reputation list", "BOUNCED")
+    await scene.report(scene.event("a", "250 2.0.0 OK", "SENT"), refused)
+    assert await counts(scene, "mailbox") == {("m1-1@acme.test", "google", "bounced:policy"): 1}
 
 
 async def test_feedback_counts_once_and_a_dry_one_never(scene: Scene) -> None:

@@ -48,7 +48,8 @@ def crowded(
 
 @pytest.mark.parametrize("name", READS)
 def test_no_query_reads_all_that_waits(crowded: psycopg.Connection[Any], name: str) -> None:
-    parameters = {"client_id": "acme", "until": NOW, "now": NOW, "hour": NOW, **READS[name]}
+    parameters = {"client_id": "acme", "until": NOW, "now": NOW, "hour": NOW, "internal_days": 14}
+    parameters |= READS[name]
     query = queries.load("planner")[name]
     ((plan,),) = crowded.execute(
         f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {query.sql}", parameters

@@ -19,6 +19,7 @@ from controller.store import Store
 from inventory.schema import Fleet
 from inventory.warm_up import WarmUp, curve_points
 from tests.controller.planner.test_planner import submit, used
+from tests.controller.warm_up.fast_days import set_warm_up
 
 DEFAULT = curve_points(WarmUp().mailbox)
 curves = st.lists(
@@ -131,6 +132,7 @@ def day_of(database: str) -> int:
 async def test_a_warming_mailbox_sends_what_its_curve_allows_from_the_first_minute(
     store: Store, database: str, address: str
 ) -> None:
+    set_warm_up(database, internal_days=0)
     await submit(store, "acme", 30)
     await Planner(store, 500, lambda: MONDAY).run_cycle()
     assert used(database, "mailbox") == {address: 5}
