@@ -10,6 +10,7 @@ Pure, with the time as an argument:
     warm_up    how much something warming may send, and how it goes on
     boxes      a mailbox, its slot, waiting messages
     shares     how much of a cycle each client gets
+    seats      mailboxes and their lines of the ledger, while a choice is made
     choice     slots pull messages: assignments and the slots that follow
 
 With the database:

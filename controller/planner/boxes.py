@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from controller.planner.lanes import PLAIN, Lane
 from controller.planner.limits import Sender
 from controller.planner.windows import Week
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(NamedTuple):
     """The state of a mailbox's slot, as stored.
 
     due_at: when it is to be looked at; None: the slot is to be drawn. slot_at: the last one used.
@@ -27,8 +28,7 @@ class Slot:
     held_until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(NamedTuple):
     """A mailbox that nothing stops. `seed`: drawn once, for its jitter.
 
     `health`: its score, above 0 up to 1; of equals the healthier one sends first. `internal`: so
@@ -63,27 +63,58 @@ class Waiting:
     lane: Lane = PLAIN
 
 
+def by_age(message: Waiting) -> tuple[datetime, str]:
+    """Messages of a lane go in this order."""
+    return message.not_before, message.id
+
+
+class _Queue:
+    """What waits in one lane: by provider, and the first of each, in order."""
+
+    __slots__ = ("heads", "providers")
+
+    def __init__(self) -> None:
+        self.providers: dict[str, deque[Waiting]] = {}
+        self.heads: list[Waiting] = []
+
+    def append(self, message: Waiting) -> None:
+        """In their order."""
+        queue = self.providers.get(message.provider)
+        if queue is None:
+            queue = self.providers[message.provider] = deque()
+            self.heads.append(message)
+        queue.append(message)
+
+    def remove(self, head: Waiting) -> None:
+        queue = self.providers[head.provider]
+        queue.popleft()
+        self.heads.remove(head)
+        if queue:
+            insort(self.heads, queue[0], key=by_age)
+
+
 class Queues:
     """Waiting messages by mailbox (None: of any), lane and provider, each queue in its order."""
 
     def __init__(self, messages: Iterable[Waiting]) -> None:
-        self._queues: dict[str | None, dict[Lane, dict[str, deque[Waiting]]]] = {}
-        for message in sorted(messages, key=lambda m: (m.not_before, m.id)):
+        self._queues: dict[str | None, dict[Lane, _Queue]] = {}
+        for message in sorted(messages, key=by_age):
             lanes = self._queues.setdefault(message.mailbox, {})
-            lanes.setdefault(message.lane, {}).setdefault(message.provider, deque()).append(message)
+            queue = lanes.get(message.lane)
+            if queue is None:
+                queue = lanes[message.lane] = _Queue()
+            queue.append(message)
 
-    def heads(self, box: Box) -> Iterator[tuple[Lane, list[Waiting]]]:
-        """By lane the first message of each queue that this mailbox may take from."""
+    def heads(self, box: Box) -> Iterable[tuple[Lane, Sequence[Waiting]]]:
+        """By lane the first message to each provider that this mailbox may take, in their order."""
         for owner in (box.address, None):
-            for lane, queues in self._queues.get(owner, {}).items():
+            for lane, queue in self._queues.get(owner, {}).items():
                 if box.internal and not lane.is_internal:
                     continue
                 # One that has a mailbox already keeps it, whatever the pool is now.
-                if owner is not None or lane.admits(box.sender):
-                    heads = [queue[0] for queue in queues.values() if queue]
-                    if heads:
-                        yield lane, heads
+                if queue.heads and (owner is not None or lane.admits(box.sender)):
+                    yield lane, queue.heads
 
     def remove(self, message: Waiting) -> None:
-        """Takes the head of a queue away."""
-        self._queues[message.mailbox][message.lane][message.provider].popleft()
+        """Takes one of the heads away."""
+        self._queues[message.mailbox][message.lane].remove(message)

@@ -2,7 +2,7 @@
 
 budgets = Budgets(caps, used)      used: what the ledger says
 budgets.binding(accounts)          the account that admits nothing more, or None
-budgets.take(accounts)             uses one message of each
+budgets.lines(accounts)            the same as lines to be kept and looked at again and again
 """
 
 from __future__ import annotations
@@ -19,13 +19,51 @@ _TOWARD = {
 }
 
 
+class Line:
+    """An account in the making of a choice. `left`: what it still admits; below 0 where a cap was
+    lowered below what is used. Who takes a message of it lowers that by one."""
+
+    __slots__ = ("_left_first", "account", "cap", "left")
+
+    def __init__(self, account: Account, cap: int, used: int) -> None:
+        self.account = account
+        self.cap = cap
+        self.left = self._left_first = cap - used
+
+    @property
+    def used(self) -> int:
+        """In all."""
+        return self.cap - self.left
+
+    @property
+    def taken(self) -> int:
+        """Since the ledger was read."""
+        return self._left_first - self.left
+
+
 class Budgets:
-    """Begins with the ledger's figures; `taken` is what was used since, by account."""
+    """Begins with the ledger's figures."""
 
     def __init__(self, caps: Caps, used: Mapping[Account, int]) -> None:
         self._caps = caps
         self._used = used
-        self.taken: dict[Account, int] = {}
+        self._lines: dict[Account, Line] = {}
+
+    def line(self, account: Account) -> Line:
+        """The account's, always the same one."""
+        line = self._lines.get(account)
+        if line is None:
+            cap, used = self._caps.cap(account), self._used.get(account, 0)
+            line = self._lines[account] = Line(account, cap, used)
+        return line
+
+    def lines(self, accounts: Iterable[Account]) -> tuple[Line, ...]:
+        """Theirs, in that order."""
+        return tuple([self.line(account) for account in accounts])
+
+    def taken(self) -> dict[Account, int]:
+        """What was used since the ledger was read, of each account of which something was."""
+        return {line.account: line.taken for line in self._lines.values() if line.taken}
 
     def cap(self, account: Account) -> int:
         """What the account admits in all."""
@@ -37,7 +75,8 @@ class Budgets:
 
     def used(self, account: Account) -> int:
         """What of it is used."""
-        return self._used.get(account, 0) + self.taken.get(account, 0)
+        line = self._lines.get(account)
+        return self._used.get(account, 0) if line is None else line.used
 
     def left(self, account: Account) -> int:
         """How many messages it still admits; 0 also where a cap was lowered below what is used."""
@@ -45,17 +84,12 @@ class Budgets:
 
     def binding(self, accounts: Iterable[Account]) -> Account | None:
         """The account that admits nothing more; of several the one that will the latest."""
-        spent = [account for account in accounts if self.left(account) <= 0]
-        return min(spent, key=lambda account: account.is_hour) if spent else None
+        line = binding(self.lines(accounts))
+        return None if line is None else line.account
 
     def tightest(self, accounts: Iterable[Account]) -> Account:
         """The account that admits the fewest messages."""
         return min(accounts, key=lambda account: (self.left(account), account.is_hour))
-
-    def take(self, accounts: Iterable[Account]) -> None:
-        """Uses one message of each."""
-        for account in accounts:
-            self.taken[account] = self.taken.get(account, 0) + 1
 
     def words(self, account: Account) -> str:
         """Why nothing more goes, in words."""
@@ -73,3 +107,12 @@ class Budgets:
                 return f"cap: domain {first} {used} to {second}"
             case limit:
                 return f"cap: {limit.partition(' ')[0]} {first} {used}"
+
+
+def binding(lines: Iterable[Line]) -> Line | None:
+    """The line that admits nothing more; of several the one that will the latest."""
+    spent = None
+    for line in lines:
+        if line.left <= 0 and (spent is None or spent.account.is_hour > line.account.is_hour):
+            spent = line
+    return spent

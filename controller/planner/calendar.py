@@ -12,6 +12,7 @@ from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 HOUR = timedelta(hours=1)
+_last: dict[ZoneInfo, Day] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,12 @@ def day_on(day: date, zone: ZoneInfo) -> Day:
 
 def day_of(instant: datetime, zone: ZoneInfo) -> Day:
     """The local day that an instant lies in."""
-    return day_on(instant.astimezone(zone).date(), zone)
+    # Who asks about one instant asks about others of that day next.
+    last = _last.get(zone)
+    if last is not None and last.start <= instant < last.end:
+        return last
+    day = _last[zone] = day_on(instant.astimezone(zone).date(), zone)
+    return day
 
 
 def at_clock(day: date, minutes: int, zone: ZoneInfo) -> datetime:

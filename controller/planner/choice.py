@@ -11,25 +11,26 @@ looked at again later.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import NamedTuple
 
 from controller.planner.boxes import Box, Queues, Slot, Waiting
-from controller.planner.budgets import Budgets
-from controller.planner.calendar import HOUR, Day, hour_of
+from controller.planner.budgets import Budgets, Line, binding
+from controller.planner.calendar import HOUR, hour_of
 from controller.planner.lanes import Lane
 from controller.planner.limits import (
     OF_PROVIDER,
     UNLIMITED,
     Account,
-    Limit,
     Sender,
     accounts_of_sender,
     accounts_toward,
     tries_toward,
 )
-from controller.planner.slots import Pace, next_slot
+from controller.planner.seats import HourLines, Lines, Seat
+from controller.planner.slots import Pace, slot_after
 
 # When a mailbox that a limit holds is looked at again, should the limit not end or change before:
 # somebody may have raised it, or an allowance may have been given back. One that a provider's limit
@@ -48,8 +49,7 @@ class Moment:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """`at`: when it is to go; `day` and `hour`: what that counts toward."""
 
     message: Waiting
@@ -122,160 +122,177 @@ class _Choosing:
         moment: Moment,
         pace: Pace,
     ) -> None:
-        self._boxes = {box.address: box for box in boxes}
+        self._seats = {box.address: Seat(box) for box in boxes}
         self._queues = queues
         self._budgets = budgets
-        self._moment = moment
+        self._lines = Lines(budgets)
+        self._now, self._until = moment.now, moment.until
         self._pace = pace
-        self._slots: dict[str, Slot] = {}
         self._heap: list[_Turn] = []
         self._assignments: list[Assignment] = []
 
     def run(self, most: int) -> Choice:
-        for box in self._boxes.values():
-            self._put(box, self._first_slot(box))
+        for seat in self._seats.values():
+            self._put(seat, self._first_slot(seat))
         while self._heap and len(self._assignments) < most:
             at, _, address = heapq.heappop(self._heap)
-            self._serve(self._boxes[address], at)
-        return Choice(tuple(self._assignments), self._slots)
+            self._serve(self._seats[address], at)
+        changed = {a: seat.slot() for a, seat in self._seats.items() if seat.is_changed}
+        return Choice(tuple(self._assignments), changed)
 
-    def _serve(self, box: Box, at: datetime) -> None:
-        day, hour = box.week.day_of(at), hour_of(at)
-        accounts = accounts_of_sender(box.sender, day.date, hour)
-        spent = self._budgets.binding(accounts)
-        message, stopped, later = self._best(box, at, day, hour, spent)
+    def _serve(self, seat: Seat, at: datetime) -> None:
+        lines = self._lines.at(seat, at)
+        message, stopped, later = self._best(seat.box, lines, at)
         if message is not None:
-            self._assign(box, message, at, day, hour)
+            self._assign(seat, lines, message, at)
         elif stopped is not None:
-            self._hold(box, stopped, at, day)
+            self._hold(seat, lines, stopped, at)
         elif later is not None:
-            opens = box.week.next_open(later)
-            if opens is not None and opens <= self._moment.until:
-                self._put(box, opens)
+            opens = seat.box.week.next_open(later)
+            if opens is not None and opens <= self._until:
+                self._put(seat, opens)
 
     def _best(
-        self, box: Box, at: datetime, day: Day, hour: datetime, spent: Account | None
-    ) -> tuple[Waiting | None, Account | None, datetime | None]:
+        self, box: Box, lines: HourLines, at: datetime
+    ) -> tuple[Waiting | None, Line | None, datetime | None]:
         """The message for this slot; where a limit stops all there are, that limit; where all come
         later, when the first one does.
         """
-        stopped, ready, later = None, [], None
+        spent = binding(lines.of_sender)
+        stopped: Line | None = None
+        ready, later = self._ready(box, lines, at)
+        for message in ready:
+            if message.charged:
+                line = binding(lines.tries(message.provider))
+            else:
+                line = spent or binding(lines.toward(message.provider))
+            if line is None:
+                return message, None, None
+            stopped = stopped or line
+        return None, stopped, later
+
+    def _ready(
+        self, box: Box, lines: HourLines, at: datetime
+    ) -> tuple[Sequence[Waiting], datetime | None]:
+        """Messages that may go now, the best one first; and when the first of the others may."""
+        found: list[tuple[Lane, Sequence[Waiting]]] = []
+        later: datetime | None = None
         for lane, heads in self._queues.heads(box):
             opens = self._opens(lane, at)
             if opens is None:
                 continue
-            turn = self._turn(lane, hour)
+            if opens <= at and heads[-1].not_before <= at:
+                found.append((lane, heads))
+                continue
+            some = []
             for message in heads:
                 begins = max(opens, message.not_before)
-                if begins > at:
-                    later = begins if later is None else min(later, begins)
-                else:
-                    # Ids differ, so messages are never compared.
-                    rank = (not lane.follow_up, turn, message.not_before, message.id)
-                    ready.append((rank, message))
-        ready.sort()
-        for _, message in ready:
-            if message.charged:
-                tries = tries_toward(box.sender, message.provider, hour)
-                account = self._budgets.binding(tries)
-            else:
-                toward = accounts_toward(box.sender, message.provider, day.date, hour)
-                account = spent or self._budgets.binding(toward)
-            if account is None:
-                return message, None, None
-            stopped = stopped or account
-        return None, stopped, later
+                if begins <= at:
+                    some.append(message)
+                elif later is None or begins < later:
+                    later = begins
+            if some:
+                found.append((lane, some))
+        if len(found) == 1:
+            return found[0][1], later
+        ranked = []
+        for lane, ready in found:
+            # The lower, the sooner: what its campaign used of the hour, for its weight.
+            turn = (lines.of_lane(lane).used + 1) / lane.weight
+            # Ids differ, so messages are never compared.
+            ranked += [(not lane.follow_up, turn, m.not_before, m.id, m) for m in ready]
+        return [each[-1] for each in sorted(ranked)], later
 
     def _opens(self, lane: Lane, at: datetime) -> datetime | None:
         """From when on its messages may go; None: not within the horizon, for all we know."""
-        opens = lane.next_open(at)
-        while opens is not None and opens <= self._moment.until:
+        opens = at if lane.week is None else lane.next_open(at)
+        if lane.burst >= UNLIMITED:
+            return opens if opens is not None and opens <= self._until else None
+        while opens is not None and opens <= self._until:
             hour = hour_of(opens)
-            if lane.burst >= UNLIMITED or self._budgets.left(lane.account(hour)) > 0:
+            if self._budgets.line(lane.account(hour)).left > 0:
                 return opens
             opens = lane.next_open(hour + HOUR)
         return None
 
-    def _turn(self, lane: Lane, hour: datetime) -> float:
-        """The lower, the sooner: what its campaign used of the hour, for its weight."""
-        return (self._budgets.used(lane.account(hour)) + 1) / lane.weight
-
-    def _assign(self, box: Box, message: Waiting, at: datetime, day: Day, hour: datetime) -> None:
-        assignment = Assignment(message, box.sender, at, day.date, hour)
-        self._assignments.append(assignment)
+    def _assign(self, seat: Seat, lines: HourLines, message: Waiting, at: datetime) -> None:
+        provider, day, hour = message.provider, lines.date, lines.hour
+        self._assignments.append(Assignment(message, lines.sender, at, day, hour))
         self._queues.remove(message)
-        self._budgets.take(assignment.accounts())
-        mailbox_day = Account(Limit.MAILBOX_DAY, box.address, day.date)
-        if self._budgets.left(mailbox_day) <= 0:
-            self._change(box, slot_at=at)
-            self._hold(box, mailbox_day, at, day)
+        if message.charged:
+            taken: tuple[Line, ...] = lines.tries(provider)
+        else:
+            taken = (*lines.of_sender, *lines.toward(provider), lines.of_lane(message.lane))
+        for line in taken:
+            line.left -= 1
+        seat.slot_at, seat.is_changed = at, True
+        if lines.mailbox_day.left <= 0:
+            self._hold(seat, lines, lines.mailbox_day, at)
             return
-        self._change(box, slot_at=at, held="", held_since=None, held_until=None)
-        self._wait_until(box, self._next(box, at, day))
+        seat.held, seat.held_since, seat.held_until = "", None, None
+        # A slot lies in a window.
+        slot = self._next(seat.box, at, lines)
+        seat.due_at = slot or self._until + _AGAIN
+        if slot is not None and slot <= self._until:
+            self._push(seat, slot)
 
-    def _hold(self, box: Box, account: Account, at: datetime, day: Day) -> None:
+    def _hold(self, seat: Seat, lines: HourLines, line: Line, at: datetime) -> None:
         """Notes what stops the mailbox; it goes on when that ends, and is looked at before."""
-        ends = hour_of(at) + HOUR if account.is_hour else self._next(box, at, day, left=0)
+        account, now = line.account, self._now
+        ends = lines.hour + HOUR if account.is_hour else self._next(seat.box, at, lines, left=0)
         words = self._budgets.words(account)
-        before, now = self._slot(box), self._moment.now
-        since = before.held_since if before.held == words else now
         look = now + (_AGAIN_PROVIDER if account.limit in OF_PROVIDER else _AGAIN)
-        over = ends or day.end
+        over = ends or lines.day.end
         changes = self._budgets.changes_at(account)
         if changes is not None:
             # Not ahead of it: until then nobody knows what it will be.
             look = min(look, max(changes, now + _SOON))
             over = min(over, max(changes, now + _SOON))
-        self._change(box, held=words, held_since=since, held_until=over)
-        again = look + (self._moment.until - now)
-        self._wait_until(box, again if ends is None else min(ends, again))
+        since = seat.held_since if seat.held == words else now
+        seat.held, seat.held_since, seat.held_until = words, since, over
+        again = look + (self._until - now)
+        self._wait_until(seat, again if ends is None else min(ends, again))
 
-    def _wait_until(self, box: Box, due_at: datetime | None) -> None:
+    def _wait_until(self, seat: Seat, due_at: datetime | None) -> None:
         if due_at is None:
-            due_at = self._moment.until + _AGAIN
-        self._change(box, due_at=due_at)
-        if due_at <= self._moment.until:
-            self._put(box, due_at)
+            due_at = self._until + _AGAIN
+        seat.due_at, seat.is_changed = due_at, True
+        if due_at <= self._until:
+            self._put(seat, due_at)
 
-    def _put(self, box: Box, slot: datetime | None) -> None:
-        at = box.week.next_open(max(slot or self._moment.until + _AGAIN, self._moment.now))
-        if at is None or at > self._moment.until:
-            self._change(box, due_at=at or self._moment.until + _AGAIN)
+    def _put(self, seat: Seat, slot: datetime | None) -> None:
+        box, until = seat.box, self._until
+        at = box.week.next_open(max(slot or until + _AGAIN, self._now))
+        if at is None or at > until:
+            seat.due_at, seat.is_changed = at or until + _AGAIN, True
             return
-        account = Account(Limit.MAILBOX_DAY, box.address, box.week.day_of(at).date)
-        used, cap = self._budgets.used(account), self._budgets.cap(account)
-        share = (used + 1) / max(1, cap) / box.health
-        heapq.heappush(self._heap, (at, share, box.address))
+        self._push(seat, at)
 
-    def _first_slot(self, box: Box) -> datetime | None:
+    def _push(self, seat: Seat, at: datetime) -> None:
+        line, box = self._lines.at(seat, at).mailbox_day, seat.box
+        share = (line.cap - line.left + 1) / max(1, line.cap) / box.health
+        heapq.heappush(self._heap, (at, share, box.sender.mailbox))
+
+    def _first_slot(self, seat: Seat) -> datetime | None:
         """A mailbox that never sent may begin; one whose slot is to be drawn counts on; one that a
         limit kept from its slot may use it as soon as there is room.
         """
+        box, now = seat.box, self._now
         slot = box.slot
         if slot.held and slot.due_at is not None:
-            now = self._moment.now
             return now if slot.slot_at is None else max(now, slot.slot_at + self._pace.min_gap)
         if slot.due_at is not None or slot.slot_at is None:
-            return slot.due_at or self._moment.now
-        today = box.week.day_of(self._moment.now)
-        return self._next(box, max(slot.slot_at, today.start), today)
+            return slot.due_at or now
+        today = box.week.day_of(now)
+        lines = self._lines.at(seat, now)
+        return self._next(box, max(slot.slot_at, today.start), lines)
 
     def _next(
-        self, box: Box, after: datetime, day: Day, left: int | None = None
+        self, box: Box, after: datetime, lines: HourLines, left: int | None = None
     ) -> datetime | None:
-        account = Account(Limit.MAILBOX_DAY, box.address, day.date)
-        return next_slot(
-            box.week,
-            self._pace,
-            after,
-            self._budgets.left(account) if left is None else left,
-            self._budgets.cap(account),
-            self._budgets.used(account),
-            box.seed,
-        )
-
-    def _slot(self, box: Box) -> Slot:
-        return self._slots.get(box.address, box.slot)
-
-    def _change(self, box: Box, **changes: object) -> None:
-        self._slots[box.address] = replace(self._slot(box), **changes)  # type: ignore[arg-type]
+        """`lines`: the mailbox's on the day of `after`."""
+        line = lines.mailbox_day
+        if left is None:
+            left = line.left if line.left > 0 else 0
+        used = line.cap - line.left
+        return slot_after(box.week, self._pace, lines.day, after, left, line.cap, used, box.seed)

@@ -79,6 +79,13 @@ def accounts_of_sender(sender: Sender, day: date, hour: datetime) -> tuple[Accou
     return (
         Account(Limit.MAILBOX_HOUR, sender.mailbox, hour),
         Account(Limit.MAILBOX_DAY, sender.mailbox, day),
+        *accounts_shared(sender, day, hour),
+    )
+
+
+def accounts_shared(sender: Sender, day: date, hour: datetime) -> tuple[Account, ...]:
+    """Those of them that a mailbox has together with others of its egress and domain."""
+    return (
         Account(Limit.EGRESS_HOUR, sender.egress_id, hour),
         Account(Limit.EGRESS_DAY, sender.egress_id, day),
         Account(Limit.DOMAIN_DAY, sender.domain, day),

@@ -12,9 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from controller.planner.calendar import Day
 from controller.planner.windows import Span, Week
 
 _DAYS_AHEAD = 9
+_NOTHING = timedelta()
 _MASK = (1 << 64) - 1
 
 
@@ -34,15 +36,23 @@ def next_slot(
 
     left, used: messages of the day of `after`; cap: of a whole day. `seed`: the mailbox's number.
     """
+    return slot_after(week, pace, week.day_of(after), after, left, cap, used, seed)
+
+
+def slot_after(
+    week: Week, pace: Pace, day: Day, after: datetime, left: int, cap: int, used: int, seed: int
+) -> datetime | None:
+    """The same for who knows the day already."""
     if cap <= 0:
         return None
-    day = week.day_of(after)
     if not pace.spread:
         gap = pace.min_gap * (1 + pace.jitter * _fraction(seed, day.date, used))
         return week.next_open(after + gap if left > 0 else max(after + gap, day.end))
-    spans = week.open_on(day, after) if left > 0 else ()
     least = after + pace.min_gap
-    slot = _slot_in(spans, pace, left, _fraction(seed, day.date, used), least)
+    slot = None
+    if left > 0:
+        spans = week.open_on(day, after)
+        slot = _slot_in(spans, pace, left, _fraction(seed, day.date, used), least)
     for _ in range(_DAYS_AHEAD):
         if slot is not None:
             break
@@ -62,15 +72,24 @@ def _slot_in(
     before `least`.
     """
     jitter = pace.jitter * (2 * fraction - 1)
-    total = sum((span.length for span in spans), timedelta())
+    if len(spans) == 1:
+        start, end = spans[0]
+        least = max(least, start + (end - start) / (left + 1) * (1 + jitter))
+        return least if least < end else None
+    total = _NOTHING
+    for start, end in spans:
+        total += end - start
     step = total / (left + 1) * (1 + jitter)
-    for span in spans:
-        if step < span.length:
-            least = max(least, span.start + step)
+    for start, end in spans:
+        length = end - start
+        if step < length:
+            least = max(least, start + step)
             break
-        step -= span.length
-    later = (max(least, span.start) for span in spans if least < span.end)
-    return next(later, None)
+        step -= length
+    for start, end in spans:
+        if least < end:
+            return max(least, start)
+    return None
 
 
 def _fraction(seed: int, day: date, number: int) -> float:

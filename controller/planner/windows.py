@@ -8,19 +8,19 @@ Without windows a mailbox may always send.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-from functools import lru_cache
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from controller.planner.calendar import Day, at_clock, day_of, day_on
 from inventory.pacing import WeekWindow
 
 _WHOLE_DAY = WeekWindow(frozenset(range(7)), 0, 24 * 60)
+_MOST_KNOWN = 32
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """From `start` up to, not including, `end`."""
 
     start: datetime
@@ -37,6 +37,10 @@ class Week:
 
     zone: ZoneInfo
     windows: tuple[WeekWindow, ...] = ()
+    # Spans of the days that were asked for, all of a day; at most so many.
+    _known: dict[date, tuple[Span, ...]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def day_of(self, instant: datetime) -> Day:
         return day_of(instant, self.zone)
@@ -46,10 +50,18 @@ class Week:
 
     def open_on(self, day: Day, after: datetime | None = None) -> tuple[Span, ...]:
         """The spans in which it may send on that day, those before `after` cut off."""
-        spans = _spans(self, day)
+        spans = self._known.get(day.date)
+        if spans is None:
+            if len(self._known) >= _MOST_KNOWN:
+                self._known.clear()
+            spans = self._known[day.date] = _spans(self, day)
         if after is None or after <= day.start:
             return spans
-        return tuple(Span(max(s.start, after), s.end) for s in spans if s.end > after)
+        if len(spans) == 1:
+            start, end = spans[0]
+            return spans if after <= start else (Span(after, end),) if after < end else ()
+        ahead = [span for span in spans if span.end > after]
+        return tuple([Span(max(span.start, after), span.end) for span in ahead])
 
     def is_open(self, instant: datetime) -> bool:
         return self.next_open(instant) == instant
@@ -58,8 +70,9 @@ class Week:
         """The first instant from this one on at which it may send; None: never."""
         day = self.day_of(instant)
         for _ in range(9):
-            if spans := self.open_on(day, instant):
-                return spans[0].start
+            for start, end in self.open_on(day):
+                if instant < end:
+                    return max(start, instant)
             day = self.day_after(day)
         return None
 
@@ -76,7 +89,6 @@ def meet(one: Week, other: Week, now: datetime) -> bool:
     return False
 
 
-@lru_cache(maxsize=4096)
 def _spans(week: Week, day: Day) -> tuple[Span, ...]:
     """In order, without overlaps."""
     found = sorted(

@@ -37,11 +37,6 @@ class Course:
     complaints: int = 0
     finished: date | None = None
 
-    @property
-    def unknown(self) -> float:
-        """How probable it is that an address does not exist."""
-        return self.plan.unknown_percent / 100
-
     def is_through_with_one(self, today: date) -> None:
         """One recipient gets no more mail of it."""
         self.open -= 1

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from inventory.schema import Inventory, Limits
 
 _DAY = timedelta(days=1)
+_HOUR = timedelta(hours=1)
 _AFTER = timedelta(minutes=59, seconds=59)
 _Key = tuple[str, str]
 
@@ -93,7 +94,8 @@ class CapCounter:
             for each in warming
         }  # fmt: skip
         self._hour: datetime | None = None
-        self._batch: Counter[tuple[str, str, str, date]] = Counter()
+        self._hour_ends: datetime | None = None
+        self._seen: list[tuple[str, str, str, date]] = []
         self._dates: dict[str, tuple[date, date]] = {}
         self._days: dict[date, Counter[_Key]] = {}
         self._stops: dict[_Key, datetime] = {}
@@ -108,19 +110,21 @@ class CapCounter:
     def saw(self, mailbox: str, provider: str, campaign: str, at: datetime) -> None:
         """A message was tried for the first time. In the order of hours. `campaign`: client, slash,
         name."""
-        if self._hour is None or not self._hour <= at < self._hour + timedelta(hours=1):
+        hour, ends = self._hour, self._hour_ends
+        if hour is None or ends is None or not hour <= at < ends:
             self.close_hour()
-            self._hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            hour = self._hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+            self._hour_ends = hour + _HOUR
         zone = self._of[mailbox][3]
         dates = self._dates.get(zone)
         if dates is None:
             at_zone = ZoneInfo(zone)
-            first = self._hour.astimezone(at_zone).date()
-            last = (self._hour + _AFTER).astimezone(at_zone).date()
+            first = hour.astimezone(at_zone).date()
+            last = (hour + _AFTER).astimezone(at_zone).date()
             dates = self._dates[zone] = (first, last)
         first, last = dates
         day = first if first == last else at.astimezone(ZoneInfo(zone)).date()
-        self._batch[mailbox, provider, campaign, day] += 1
+        self._seen.append((mailbox, provider, campaign, day))
         if self._stops:
             self._check_stops(mailbox, provider, at)
 
@@ -133,7 +137,7 @@ class CapCounter:
         if self._hour is None:
             return
         hours: Counter[_Key] = Counter()
-        for (mailbox, provider, campaign, day), count in self._batch.items():
+        for (mailbox, provider, campaign, day), count in Counter(self._seen).items():
             egress, domain, client, _ = self._of[mailbox]
             hours["mailbox", mailbox] += count
             hours["egress", egress] += count
@@ -147,12 +151,12 @@ class CapCounter:
             days["domain provider", f"{domain}/{provider}"] += count
             self.messages += count
         self._compare_hour(hours)
-        touched = {day for _, _, _, day in self._batch}
+        touched = {day for _, _, _, day in self._seen}
         for day in sorted(touched):
             self._compare_day(day)
         for old in [day for day in self._days if touched and day < min(touched) - 2 * _DAY]:
             del self._days[old]
-        self._batch.clear()
+        self._seen.clear()
         self._dates.clear()
         self._hour = None
 

@@ -48,6 +48,7 @@ class Delivery:
 
     def __post_init__(self) -> None:
         self._deferred: deque[Deferred] = deque()
+        self._draw = self.chance.random
 
     @property
     def deferred(self) -> int:
@@ -59,16 +60,24 @@ class Delivery:
         for their mailbox, and what they were charged is to be given back."""
         held = []
         responses, saw = self.responses, self.counter.saw
+        courses, receivers, taken = self.campaigns.courses, self.receivers, Answer.TAKEN
         for each in assignments:
-            letter, sender, at = each.message, each.sender, each.at
+            letter, sender, at, day, _ = each
             assert isinstance(letter, Letter)
             if responses.stops and not responses.may_go(letter.provider, sender, at):
                 held.append(each)
                 id = f"{letter.id}/held"
                 mail.add(replace(letter, id=id, mailbox=sender.mailbox, not_before=at), 1)
                 continue
-            saw(sender.mailbox, letter.provider, letter.lane.subject, at)
-            self._attempt(letter, sender, at, each.day, True)
+            provider, course = letter.provider, courses[letter.campaign]
+            saw(sender.mailbox, provider, letter.lane.subject, at)
+            # Who got one message exists.
+            unknown = 0.0 if letter.step else course.plan.unknown_percent / 100
+            answer = receivers[provider].answer(sender.egress_id, sender.domain, unknown)
+            if answer is taken:
+                self._taken(letter, sender, at, day, course)
+            else:
+                self._refused(answer, letter, sender, at, day, course)
         return held
 
     def try_again(self, hour: datetime) -> None:
@@ -81,28 +90,27 @@ class Delivery:
                 self.line.expired += 1
                 course.is_through_with_one(self.line.date)
                 continue
-            self._attempt(each.letter, each.sender, hour, each.day, False, each)
+            letter, sender = each.letter, each.sender
+            receiver = self.receivers[letter.provider]
+            answer = receiver.answer(sender.egress_id, sender.domain, 0.0)
+            if answer is Answer.TAKEN:
+                self._taken(letter, sender, hour, each.day, course)
+            else:
+                self._refused(answer, letter, sender, hour, each.day, course, each)
 
-    def _attempt(
+    def _refused(
         self,
+        answer: Answer,
         letter: Letter,
         sender: Sender,
         at: datetime,
         day: date,
-        first: bool,
-        deferred: Deferred | None = None,
+        course: Course,
+        before: Deferred | None = None,
     ) -> None:
-        provider, course = letter.provider, self.campaigns.courses[letter.campaign]
-        receiver = self.receivers[provider]
-        # Who got one message exists.
-        unknown = course.unknown if first and not letter.step else 0.0
-        answer = receiver.answer(sender.egress_id, sender.domain, unknown)
-        if answer is Answer.TAKEN:
-            self.responses.taken(provider, sender, at)
-            self._taken(letter, sender, at, day, course)
-            return
-        word = self.words.of(provider, answer)
-        self.responses.refused(word, provider, sender, at, first)
+        """`before`: it was put off before."""
+        word = self.words.of(letter.provider, answer)
+        self.responses.refused(word, letter.provider, sender, at, before is None)
         line = self.line
         if word.final:
             line.unknown += answer is Answer.UNKNOWN
@@ -111,26 +119,30 @@ class Delivery:
             course.is_through_with_one(line.date)
             return
         line.put_off += 1
-        again = deferred or Deferred(letter, sender, day, at + self.lifetime)
-        self._deferred.append(again)
+        self._deferred.append(before or Deferred(letter, sender, day, at + self.lifetime))
 
     def _taken(
         self, letter: Letter, sender: Sender, at: datetime, day: date, course: Course
     ) -> None:
-        line, fleet = self.line, self.fleet
-        line.sent[fleet.stage(sender)] += 1
+        line, fleet, plan = self.line, self.fleet, course.plan
+        if self.responses.breakers:
+            self.responses.taken(letter.provider, sender, at)
+        if fleet.warming:
+            line.sent[fleet.stage(sender)] += 1
+            fleet.note_sent(sender, day)
+        else:
+            line.sent["active"] += 1
         line.providers[letter.provider] += 1
         course.sent += 1
-        if fleet.warming:
-            fleet.note_sent(sender, day)
-        draw, plan = self.chance.random(), course.plan
-        complains = draw < plan.complaint_percent / 100
-        if complains:
+        draw = self._draw()
+        if draw < plan.complaint_percent / 100:
             line.complaints += 1
             course.complaints += 1
             self.receivers[letter.provider].complains(sender.egress_id, sender.domain)
-        elif draw < 1 - plan.stop_percent / 100 and self.campaigns.follow_up(
-            course, letter, sender.mailbox, at
+        elif (
+            letter.step < len(plan.follow_ups)
+            and draw < 1 - plan.stop_percent / 100
+            and self.campaigns.follow_up(course, letter, sender.mailbox, at)
         ):
             return
         course.is_through_with_one(line.date)

@@ -7,10 +7,10 @@ that name a mailbox (follow-ups, and what was planned and could not go) have hea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from controller.planner.boxes import Box, Queues, Waiting
+from controller.planner.boxes import Box, Queues, Waiting, by_age
 from controller.planner.lanes import Lane
 
 
@@ -42,7 +42,7 @@ class Mail(Queues):
         self._any: dict[Lane, _Lines] = {}
         self._own: dict[str, dict[Lane, _Lines]] = {}
         # What `heads` gives of `_any`, until it changes.
-        self._heads: dict[Lane, list[Waiting]] = {}
+        self._heads: list[tuple[Lane, Sequence[Waiting]]] | None = None
         self.waiting = 0
         """Messages in all."""
 
@@ -56,7 +56,7 @@ class Mail(Queues):
             line.append(_Heap(letter, count))
         self.waiting += count
         if letter.mailbox is None:
-            self._heads.pop(letter.lane, None)
+            self._heads = None
 
     @property
     def is_for_any(self) -> bool:
@@ -67,16 +67,14 @@ class Mail(Queues):
         """Mailboxes that messages name."""
         return set(self._own)
 
-    def heads(self, box: Box) -> Iterator[tuple[Lane, list[Waiting]]]:
-        """As the planner's queues give them."""
-        for lane, lines in self._own.get(box.address, {}).items():
-            yield lane, [line[0].letter for line in lines.values()]
-        for lane, lines in self._any.items():
-            if lane.admits(box.sender):
-                heads = self._heads.get(lane)
-                if heads is None:
-                    heads = self._heads[lane] = [line[0].letter for line in lines.values()]
-                yield lane, heads
+    def heads(self, box: Box) -> Iterable[tuple[Lane, Sequence[Waiting]]]:
+        """As the planner's queues give them. Lanes have no pool here."""
+        if self._heads is None:
+            self._heads = [(lane, _heads(lines)) for lane, lines in self._any.items()]
+        own = self._own.get(box.address)
+        if own is None:
+            return self._heads
+        return [*((lane, _heads(lines)) for lane, lines in own.items()), *self._heads]
 
     def remove(self, message: Waiting) -> None:
         """One of the heap that the message stands for."""
@@ -89,7 +87,7 @@ class Mail(Queues):
             return
         line.popleft()
         if owner is None:
-            self._heads.pop(lane, None)
+            self._heads = None
         if line:
             return
         del lanes[lane][provider]
@@ -97,3 +95,7 @@ class Mail(Queues):
             del lanes[lane]
         if owner is not None and not lanes:
             del self._own[owner]
+
+
+def _heads(lines: _Lines) -> Sequence[Waiting]:
+    return sorted((line[0].letter for line in lines.values()), key=by_age)

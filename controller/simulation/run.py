@@ -130,17 +130,20 @@ class Simulation:
         for client, letter, count in self._campaigns.due(hour, line.number):
             self._mail[client].add(letter, count)
         self._delivery.try_again(hour)
+        # Clients share nothing that a cap is about, so that none changes another's.
+        caps: Caps | None = None
         for client, mail in self._mail.items():
             if mail.waiting:
-                self._plan(client, mail, hour)
+                caps = caps or self._caps(hour)
+                self._plan(client, mail, hour, caps)
 
-    def _plan(self, client: str, mail: Mail, hour: datetime) -> None:
+    def _plan(self, client: str, mail: Mail, hour: datetime, caps: Caps) -> None:
         moment = Moment(hour, hour + HOUR - _TICK)
         settings = self._fleet.settings
-        budgets = Budgets(self._caps(hour), self._used)
+        budgets = Budgets(caps, self._used)
         boxes = self._due(client, mail, moment)
         choice = choose(boxes, mail, budgets, moment, settings.pace, _ALL)
-        for account, count in budgets.taken.items():
+        for account, count in budgets.taken().items():
             self._used[account] = self._used.get(account, 0) + count
         self._fleet.keep_slots(client, choice.slots)
         for held in self._delivery.send(choice.assignments, mail):

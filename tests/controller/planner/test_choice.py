@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -149,7 +148,7 @@ def held(minutes: int, slot: Slot) -> tuple[Moment, Box]:
     moment = Moment(later, later + timedelta(minutes=5))
     assert slot.held
     assert slot.due_at is not None
-    return moment, replace(box("a"), slot=slot)
+    return moment, box("a")._replace(slot=slot)
 
 
 def is_looked_at(moment: Moment, box: Box) -> bool:
@@ -175,9 +174,9 @@ def test_what_a_limit_holds_is_looked_at_when_the_limit_changes_and_goes_at_once
     slot = pull([box("a")], mail(9), special={pair: 0}, changes={pair: frees}).slots["a@d.test"]
     assert slot.held_until == frees
     before = Moment(NOON + timedelta(seconds=19), NOON + timedelta(seconds=19 + 300))
-    assert not is_looked_at(before, replace(box("a"), slot=slot))
+    assert not is_looked_at(before, box("a")._replace(slot=slot))
     moment = Moment(frees, frees + timedelta(minutes=5))
-    again = replace(box("a"), slot=slot)
+    again = box("a")._replace(slot=slot)
     assert is_looked_at(moment, again)
     choice = pull([again], mail(9), special={pair: 4}, moment=moment)
     assert [a.at for a in choice.assignments] == [frees] * 4

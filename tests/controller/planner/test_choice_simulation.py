@@ -25,6 +25,7 @@ from controller.planner.slots import Pace
 from controller.planner.windows import Week
 from inventory.schema import Limits
 from tests.controller.planner.pacing_strategies import paces, weeks
+from tests.controller.planner.plain_choice import PlainChoosing
 
 # Berlin's clock changes on the second day, New York's a week later.
 BEGIN = datetime(2026, 10, 24, 6, tzinfo=UTC)
@@ -111,6 +112,9 @@ class PlanningMachine(RuleBasedStateMachine):
         ]
         budgets = Budgets(self.caps, dict(self.ledger))
         choice = choose(boxes, Queues(due), budgets, moment, self.pace, batch)
+        anew = Budgets(self.caps, dict(self.ledger))
+        assert choice == PlainChoosing(boxes, due, anew, moment, self.pace).run(batch)
+        assert budgets.taken() == anew.taken()
         assert len(choice.assignments) <= batch
         for each in choice.assignments:
             self._check_time(each, moment)
