@@ -7,7 +7,7 @@ memory) for its state directory, which holds the embedded PostgreSQL. Killing it
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -16,7 +16,6 @@ from lab.errors import FaultImpossible
 from lab.lab import Lab
 
 _FILLER = ".lab-fills-the-disk"
-_MOST_TRIES = 100
 
 
 def small_disk(lab: Lab, mib: int) -> None:
@@ -34,18 +33,21 @@ def fill_disk(lab: Lab) -> None:
     if not place.is_mount():
         raise FaultImpossible(f"{place} is the host's disk; call small_disk() before it is used")
     file = os.open(place / _FILLER, os.O_CREAT | os.O_WRONLY, 0o600)
+    free = os.statvfs(place)
+    pages, size = free.f_bavail, 0
     try:
         # PostgreSQL writes on: what was free a moment ago may be less now.
-        for _ in range(_MOST_TRIES):
-            free = os.statvfs(place)
-            if not free.f_bavail:
-                return
-            with contextlib.suppress(OSError):
-                size = os.fstat(file).st_size
-                os.posix_fallocate(file, size, free.f_bavail * free.f_frsize)
+        while pages:
+            try:
+                os.posix_fallocate(file, size, pages * free.f_frsize)
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
+                pages //= 2
+            else:
+                size += pages * free.f_frsize
     finally:
         os.close(file)
-    raise FaultImpossible(f"{place} is written to faster than it can be filled")
 
 
 def free_disk(lab: Lab) -> None:
