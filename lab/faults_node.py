@@ -49,9 +49,13 @@ def fill_disk(node: Node, leave_kib: int = 0) -> None:
             f"the disk of node {node.id} is the host's; bring the lab up with "
             "LabSettings(var_mib=…) to have one that can be filled"
         )
+    # What was free a moment ago may be less now: in halves that become smaller, as much as is left.
     node.run(
-        f"free=$(df --output=avail -k /var | tail -n1); n=$((free - {leave_kib}));"
-        f'[ "$n" -le 0 ] || fallocate -l "${{n}}KiB" /var/{_FILLER}'
+        f"n=$(($(df --output=avail -k /var | tail -n1) - {leave_kib})); at=0\n"
+        'while [ "$n" -ge 4 ]; do\n'
+        f'  if fallocate -o "${{at}}KiB" -l "${{n}}KiB" /var/{_FILLER} 2>/dev/null\n'
+        "  then at=$((at + n)); else n=$((n / 2)); fi\n"
+        "done"
     )
 
 
