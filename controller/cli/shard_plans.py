@@ -8,8 +8,11 @@ from postfleet.v1 import fleet_pb2
 
 from controller.cli.output import console, number, print_table, state
 
+# So many egresses that no node reaches are named one by one.
+_MOST_STUCK = 10
 _WHY = {
     "no-node": "no node has it",
+    "unreachable": "its node's network does not lead to its proxy",
     "leaving": "its node drains, is out of service or lost",
     "over-capacity": "its node has more than its capacity",
     "bound": "it is an address of that node",
@@ -63,14 +66,18 @@ def summary(plan: fleet_pb2.ShardPlan) -> str:
 
 
 def left_out(plan: fleet_pb2.ShardPlan) -> list[str]:
-    """What fits nowhere, by client, and what is missing."""
+    """What has no place where it can send, by client, and what is missing."""
     if not plan.left_out:
         return []
     count: Counter[str] = Counter()
     for each in plan.left_out:
         count[each.client_id] += each.mailboxes
     clients = ", ".join(f"{id} {mailboxes:,}" for id, mailboxes in sorted(count.items()))
-    return [
-        f"left out: {len(plan.left_out):,} egresses; mailboxes by client: {clients}",
-        f"missing: {plan.missing_capacity:,} mailboxes of capacity, at least",
-    ]
+    lines = [f"left out: {len(plan.left_out):,} egresses; mailboxes by client: {clients}"]
+    if plan.missing_capacity:
+        lines.append(f"missing: {plan.missing_capacity:,} mailboxes of capacity, at least")
+    stuck = [each for each in plan.left_out if each.stays_on]
+    lines += [f"{e.egress_id} stays on {e.stays_on}: {e.reason}" for e in stuck[:_MOST_STUCK]]
+    if len(stuck) > _MOST_STUCK:
+        lines.append(f"and {len(stuck) - _MOST_STUCK:,} more that stay; --json shows all")
+    return lines

@@ -10,6 +10,7 @@ from controller.fleet.ordering import lock_node, reason_given, run_order
 from controller.placement import NodeState
 from controller.shards.carry_out import carry_out
 from controller.shards.fleet_now import EgressNow, FleetNow
+from controller.shards.reach import judge
 from controller.shards.read import LOCK, read_fleet_now
 from controller.shards.snapshot import node_states, place_of
 from controller.shards.steps import Step, Steps
@@ -66,7 +67,15 @@ def why_not(fleet: FleetNow, egress: EgressNow, to_node: str, join_grace_s: floa
     said = []
     if egress.only_node not in (None, to_node):
         said.append(f"{egress.id} is an address of node {egress.only_node} and can be only there")
-    if states[to_node] is not NodeState.ACTIVE:
+    reach = judge(fleet)
+    if to_node in reach.unreachable_from(egress.id, None):
+        said.append(
+            f"node {to_node} cannot reach the proxy of {egress.id}, as its probe found; `postfleet "
+            f"egress show {egress.id}` says until when it is kept off it"
+        )
+    elif to_node in reach.cut_off:
+        said.append(f"node {to_node} is cut off from the proxies of most of its egresses")
+    elif states[to_node] is not NodeState.ACTIVE:
         why = "is closed for egresses" if target.is_closed else "is not connected"
         said.append(f"node {to_node} {why}; `postfleet node show {to_node}` says more")
     load = sum(e.mailboxes for e in fleet.egresses if place_of(e, states) == to_node)

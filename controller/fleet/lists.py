@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address
 from typing import Any
 
+from google.protobuf.json_format import ParseDict
 from postfleet.v1 import fleet_pb2
 
 from controller.fleet.dns_records import Record, SendingDomain, domain_records, egress_records
@@ -88,6 +89,10 @@ def _egress(row: dict[str, Any], settings: Settings) -> fleet_pb2.EgressRow:
         reason = f"last probe failed: {stage}: {detail}"
     if not reason and assignment == "releasing":
         reason = f"being given back by {row['node_id']}"
+    barred = row.pop("unreachable_from") or []
+    if barred:
+        nodes = ", ".join(each["node_id"] for each in barred)
+        reason = "; ".join(filter(None, [reason, f"out of reach of {nodes}"]))
     if row["state"] in ("active", "warming") and suspended:
         row["state"] = "suspended"
     return fleet_pb2.EgressRow(
@@ -95,6 +100,7 @@ def _egress(row: dict[str, Any], settings: Settings) -> fleet_pb2.EgressRow:
         endpoint=f"{host}:{port}" if row["kind"] == "socks5" else f"node {only_node}",
         daily_cap=cap,
         reason=reason or warm_up,
+        unreachable_from=[ParseDict(each, fleet_pb2.UnreachableFrom()) for each in barred],
     )
 
 

@@ -115,9 +115,10 @@ async def _check_order(tx: Transaction, planned: Plan) -> None:
             f"{running['began_at']:%Y-%m-%d %H:%M:%S %Z} is running. `postfleet shard moves` shows "
             "it, `postfleet shard rebalance --stop` calls it off"
         ])  # fmt: skip
-    if planned.left_out:
+    nowhere = [item for item in planned.left_out if item.stays_on is None]
+    if nowhere:
         raise RefusedError([
-            f"{len(planned.left_out):,} egresses have no place at all, "
+            f"{len(nowhere):,} egresses have no place at all, "
             f"{planned.missing_capacity:,} mailboxes of capacity are missing: that comes first. "
             "`postfleet capacity` says what to add"
         ])  # fmt: skip

@@ -42,6 +42,7 @@ def plan_view(fleet: FleetNow, plan: Plan) -> fleet_pb2.ShardPlan:
                 client_id=fleet.egress[item.egress_id].client_id,
                 mailboxes=item.mailboxes,
                 reason=item.reason,
+                stays_on=item.stays_on or "",
             )
             for item in plan.left_out
         ],

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -23,6 +24,7 @@ from controller.placement import Plan, Policy, place
 from controller.shards.carry_out import carry_out, withdraw_idle
 from controller.shards.changes import ChangeCheck
 from controller.shards.fleet_now import FleetNow
+from controller.shards.reach import judge
 from controller.shards.read import LOCK, read_fleet_now
 from controller.shards.snapshot import JOIN_GRACE_S, build_snapshot, holds_for_s, node_states
 from controller.shards.steps import Steps, next_steps
@@ -34,7 +36,19 @@ ACTOR = "controller/reconcile"
 
 UNPLACED = Gauge(
     "postfleet_controller_egresses_unplaced",
-    "Egresses that no node has room for.",
+    "Egresses that have no place where they can send: no node has room for them, or none that has "
+    "reaches them.",
+    registry=REGISTRY,
+)
+UNREACHABLE = Gauge(
+    "postfleet_controller_egresses_unreachable",
+    "Egresses that a node is kept off, because its network does not lead to their proxies.",
+    ["node"],
+    registry=REGISTRY,
+)
+CUT_OFF = Gauge(
+    "postfleet_controller_nodes_cut_off",
+    "Nodes that get nothing more, because they reach the proxies of few of their egresses.",
     registry=REGISTRY,
 )
 MOVING = Gauge(
@@ -73,8 +87,9 @@ class Reconciler:
         if not ended and not await self._check.is_due(self._store):
             return self._said
         self._check.forget()
-        plan, steps, snapshot, good_for_s = await self._store.run(self._place)
-        self._check.remember(snapshot, good_for_s)
+        plan, steps, snapshot, fleet = await self._store.run(self._place)
+        self._check.remember(snapshot, holds_for_s(fleet, self._join_grace_s))
+        _show_reach(fleet)
         self._plan = plan
         UNPLACED.set(len(plan.left_out))
         MOVING.set(steps.under_way)
@@ -91,7 +106,7 @@ class Reconciler:
         self._said = ", ".join(words) or "everything is where it should be"
         return self._said
 
-    async def _place(self, tx: Transaction) -> tuple[Plan, Steps, str, float]:
+    async def _place(self, tx: Transaction) -> tuple[Plan, Steps, str, FleetNow]:
         await tx.lock(LOCK)
         snapshot = await self._check.look(tx)
         await withdraw_idle(tx)
@@ -103,7 +118,7 @@ class Reconciler:
             await _end_order(tx)
         await self._report_left_out(tx, plan)
         await self._check.prune(tx, snapshot)
-        return plan, steps, snapshot, holds_for_s(fleet, self._join_grace_s)
+        return plan, steps, snapshot, fleet
 
     async def _report_left_out(self, tx: Transaction, plan: Plan) -> None:
         left_out = tuple(item.egress_id for item in plan.left_out)
@@ -113,12 +128,25 @@ class Reconciler:
                 actor=ACTOR,
                 action="leave-out-egresses",
                 subject="fleet/placement",
-                reason=f"{plan.missing_capacity} mailboxes of capacity are missing",
+                reason=_why_left_out(plan),
                 evidence={
                     "egresses": {item.egress_id: item.reason for item in plan.left_out[:1000]}
                 },
             )
         self._left_out = left_out
+
+
+def _why_left_out(plan: Plan) -> str:
+    if plan.missing_capacity:
+        return f"{plan.missing_capacity} mailboxes of capacity are missing"
+    return f"no node that could send for them: {plan.left_out[0].reason}"[:1000]
+
+
+def _show_reach(fleet: FleetNow) -> None:
+    UNREACHABLE.clear()
+    for node_id, count in Counter(mark.node_id for mark in fleet.marks).items():
+        UNREACHABLE.labels(node_id).set(count)
+    CUT_OFF.set(len(judge(fleet).cut_off))
 
 
 def _decide(fleet: FleetNow, join_grace_s: float, before: Plan | None) -> tuple[Plan, Steps]:

@@ -1,10 +1,15 @@
-"""Probes: a bad one stops the egress for the whole fleet, a good one lets it go on."""
+"""Probes: a bad one stops the egress for the whole fleet, a good one lets it go on.
+
+One that did not get to the proxy at all may be its node's fault: see `controller.sessions.reach`.
+Then the egress goes to another node, whose good probe lets it go on.
+"""
 
 from __future__ import annotations
 
 from postfleet.v1 import node_pb2
 
 from controller.audit import write_audit
+from controller.sessions import reach
 from controller.sessions.session import NodeSession
 from controller.store import Store, Transaction, queries
 
@@ -27,6 +32,10 @@ async def record_probe(store: Store, session: NodeSession, probe: node_pb2.Probe
         )
         if kept:
             await (_release if probe.healthy else _suspend)(tx, session, probe)
+            if probe.healthy:
+                await reach.lift(tx, session, probe.egress_id)
+            else:
+                await reach.mark(tx, session, probe)
 
     await store.run(work)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 
@@ -61,6 +62,17 @@ class EgressNow:
     move: MoveNow | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MarkNow:
+    """A node's network does not lead to an egress's proxy; holds `left_s` seconds from now."""
+
+    egress_id: str
+    node_id: str
+    detail: str
+    since: datetime
+    left_s: float
+
+
 @dataclass(frozen=True)
 class Order:
     """The order to rebalance; `max_in_flight` None: the inventory's limit."""
@@ -72,12 +84,14 @@ class Order:
 
 @dataclass(frozen=True)
 class FleetNow:
-    """All nodes, all egresses of the inventory, what is ordered, and the inventory's limit."""
+    """All nodes, all egresses of the inventory, what is ordered, and the inventory's limit; which
+    node cannot reach which egress."""
 
     nodes: tuple[NodeNow, ...]
     egresses: tuple[EgressNow, ...]
     order: Order | None
     moves_in_flight: int
+    marks: tuple[MarkNow, ...] = ()
 
     @property
     def limit(self) -> int:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from controller.desired.read import read_fleet
-from controller.shards.fleet_now import EgressNow, FleetNow, MoveNow, NodeNow, Order
+from controller.shards.fleet_now import EgressNow, FleetNow, MarkNow, MoveNow, NodeNow, Order
 from controller.store import Row, Transaction, queries
 from inventory.schema import Fleet
 
 _SQL = queries.load("shards")
+_UNREACHABLE = queries.load("unreachable")
 # Who changes where egresses are, or judges by it what may be changed, holds this lock.
 LOCK = "placement"
 
@@ -25,7 +26,12 @@ async def read_fleet_now(tx: Transaction) -> FleetNow:
         moves_in_flight=(
             settings.moves_in_flight if settings else Fleet.model_fields["moves_in_flight"].default
         ),
+        marks=tuple(_mark(row) for row in await tx.fetch_all(_UNREACHABLE["live"])),
     )
+
+
+def _mark(row: Row) -> MarkNow:
+    return MarkNow(row["egress_id"], row["node_id"], row["detail"], row["since"], row["left_s"])
 
 
 def _egress(row: Row, held: set[str]) -> EgressNow:

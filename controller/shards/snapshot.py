@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from controller.placement import EgressView, NodeState, NodeView, Snapshot
 from controller.shards.fleet_now import EgressNow, FleetNow, NodeNow
+from controller.shards.reach import judge
 
 # How long a node that is in the inventory and never connected is counted on.
 JOIN_GRACE_S = 600.0
@@ -32,14 +33,20 @@ def node_state(node: NodeNow, join_grace_s: float) -> NodeState:
 
 
 def holds_for_s(fleet: FleetNow, join_grace_s: float) -> float:
-    """After how many seconds a node stops being awaited, if nothing else changes; else infinity."""
-    awaited = (node for node in fleet.nodes if is_awaited(node, join_grace_s))
-    return min((join_grace_s - node.age_s for node in awaited), default=math.inf)
+    """After how many seconds a node stops being awaited or a mark is over, if nothing else changes;
+    else infinity."""
+    awaited = [node for node in fleet.nodes if is_awaited(node, join_grace_s)]
+    ends = [join_grace_s - node.age_s for node in awaited] + [mark.left_s for mark in fleet.marks]
+    return min(ends, default=math.inf)
 
 
 def node_states(fleet: FleetNow, join_grace_s: float) -> dict[str, NodeState]:
-    """The states of all nodes by id."""
-    return {node.id: node_state(node, join_grace_s) for node in fleet.nodes}
+    """The states of all nodes by id. One that is cut off from the proxies gets nothing more."""
+    states = {node.id: node_state(node, join_grace_s) for node in fleet.nodes}
+    for node_id in judge(fleet).cut_off:
+        if states.get(node_id) is NodeState.ACTIVE:
+            states[node_id] = NodeState.CORDONED
+    return states
 
 
 def place_of(egress: EgressNow, states: Mapping[str, NodeState]) -> str | None:
@@ -53,7 +60,8 @@ def place_of(egress: EgressNow, states: Mapping[str, NodeState]) -> str | None:
 
 def build_snapshot(fleet: FleetNow, join_grace_s: float = JOIN_GRACE_S) -> Snapshot:
     """What `place` looks at."""
-    states = node_states(fleet, join_grace_s)
+    states, reach = node_states(fleet, join_grace_s), judge(fleet)
+    places = {egress.id: place_of(egress, states) for egress in fleet.egresses}
     return Snapshot(
         nodes=tuple(
             NodeView(node.id, node.capacity, states[node.id], node.failure_domain, node.region)
@@ -64,10 +72,11 @@ def build_snapshot(fleet: FleetNow, join_grace_s: float = JOIN_GRACE_S) -> Snaps
                 id=egress.id,
                 client_id=egress.client_id,
                 mailboxes=egress.mailboxes,
-                node_id=place_of(egress, states),
+                node_id=places[egress.id],
                 only_node=egress.only_node,
                 region=egress.region,
                 priority=egress.priority,
+                unreachable_from=reach.unreachable_from(egress.id, places[egress.id]),
             )
             for egress in fleet.egresses
         ),

@@ -1,7 +1,8 @@
 """What of a plan may be done now. Pure; called again after every change until nothing is left.
 
-What has no node is placed at once. What sends now is asked back a few at a time: not more moves are
-under way than `limit`, counted from the asking until the target runs the egress. A node is never
+What has no node is placed at once, and what its node cannot reach is asked back at once: it sends
+nothing. What sends now is asked back a few at a time: not more moves are under way than `limit`,
+counted from the asking until the target runs the egress. A node is never
 over its capacity, not even in passing: an egress waits until those that leave its target have left.
 """
 
@@ -131,7 +132,8 @@ class _Sorting:
                 self._stranded += self._on_its_way[step.egress_id]
 
     def ask_back(self, limit: int) -> None:
-        """Begins moves: those whose target has room beside all that comes, up to the limit.
+        """Begins moves: those whose target has room beside all that comes, up to the limit; what
+        cannot send where it is counts, and does not wait.
 
         Where none can begin and nothing is in the hands of a node that could finish, one begins all
         the same: two full nodes would wait for each other for ever.
@@ -139,7 +141,8 @@ class _Sorting:
         room = Counter(self._room)
         room.subtract(self._coming)
         for step in self.held:
-            if self.steps.under_way >= limit and not self._on_its_way[step.egress_id]:
+            sends = step.reason != "unreachable"
+            if self.steps.under_way >= limit and sends and not self._on_its_way[step.egress_id]:
                 continue
             if step.goal is None or room[step.goal] >= step.mailboxes:
                 if step.goal is not None:

@@ -1,9 +1,10 @@
 """Whether the fleet survives the loss of any one node, and of any failure domain. Pure.
 
 A loss is survived when everything that the lost nodes hold finds a place on the others as they are
-then. Counting decides most of them: too little room is no, room for so many of the largest egress
-is yes; what lies between is asked of `place`. What is bound to a lost node (an address of it) sends
-from nowhere else, so its loss is not survived, and no capacity helps.
+then, whether or not their networks lead to its proxies today: that is not a matter of capacity.
+Counting decides most of them: too little room is no, room for so many of the largest egress is yes;
+what lies between is asked of `place`. What is bound to a lost node (an address of it) sends from
+nowhere else, so its loss is not survived, and no capacity helps.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def _settled(snapshot: Snapshot) -> Snapshot:
     return replace(
         snapshot,
         egresses=tuple(
-            replace(e, node_id=to[e.id]) if e.id in to else e for e in snapshot.egresses
+            replace(e, node_id=to.get(e.id, e.node_id), unreachable_from=frozenset())
+            for e in snapshot.egresses
         ),
     )
 

@@ -590,6 +590,18 @@ ALTER TABLE public.suspension ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
+CREATE TABLE public.unreachable (
+    egress_id text NOT NULL,
+    node_id text NOT NULL,
+    stage text NOT NULL,
+    detail text NOT NULL,
+    since timestamp with time zone NOT NULL,
+    until timestamp with time zone NOT NULL,
+    strikes integer NOT NULL,
+    CONSTRAINT unreachable_check CHECK ((until >= since)),
+    CONSTRAINT unreachable_strikes_check CHECK ((strikes > 0))
+);
+
 CREATE TABLE public.warm_up (
     scope text NOT NULL,
     subject text NOT NULL,
@@ -745,6 +757,9 @@ ALTER TABLE ONLY public.suspension
 ALTER TABLE ONLY public.suspension
     ADD CONSTRAINT suspension_scope_subject_source_key UNIQUE (scope, subject, source);
 
+ALTER TABLE ONLY public.unreachable
+    ADD CONSTRAINT unreachable_pkey PRIMARY KEY (egress_id, node_id);
+
 ALTER TABLE ONLY public.warm_up_mail
     ADD CONSTRAINT warm_up_mail_pkey PRIMARY KEY (message_id);
 
@@ -817,6 +832,8 @@ CREATE INDEX message_warm_up ON public.message USING btree (mailbox, charged_day
 
 CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
 
+CREATE INDEX unreachable_until ON public.unreachable USING btree (until);
+
 CREATE INDEX warm_up_mail_open ON public.warm_up_mail USING btree (message_id) WHERE (NOT done);
 
 CREATE TRIGGER shard_change AFTER UPDATE ON public.assignment FOR EACH ROW WHEN ((old.* IS DISTINCT FROM new.*)) EXECUTE FUNCTION public.note_shard_change();
@@ -838,6 +855,8 @@ CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.running_m
 CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.setting FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
 
 CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.shard_move FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
+
+CREATE TRIGGER shard_change AFTER INSERT OR DELETE OR UPDATE ON public.unreachable FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
 
 CREATE TRIGGER shard_change_set AFTER INSERT OR DELETE ON public.assignment FOR EACH ROW EXECUTE FUNCTION public.note_shard_change();
 
@@ -920,6 +939,12 @@ ALTER TABLE ONLY public.running_mailbox
 
 ALTER TABLE ONLY public.shard_move
     ADD CONSTRAINT shard_move_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.unreachable
+    ADD CONSTRAINT unreachable_egress_id_fkey FOREIGN KEY (egress_id) REFERENCES public.egress(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.unreachable
+    ADD CONSTRAINT unreachable_node_id_fkey FOREIGN KEY (node_id) REFERENCES public.node(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.warm_up_mail
     ADD CONSTRAINT warm_up_mail_message_id_fkey FOREIGN KEY (message_id) REFERENCES public.message(id) ON DELETE CASCADE;

@@ -6,6 +6,9 @@ from lab.chaos.scene import UNPLANNED_S, Scene
 from lab.faults_network import Direction
 
 _FLAPS = 10
+# Packets vanish: a probe of 10 s for the suspicion, another for certainty, the move, and a good
+# probe on the other node.
+_FOUND_OUT_S = 45.0
 
 
 def cut_from_controller(scene: Scene) -> None:
@@ -20,11 +23,12 @@ def cut_from_controller(scene: Scene) -> None:
 
 
 def cut_from_proxies(scene: Scene) -> None:
-    """A node loses the proxies and keeps the controller: it holds leases it cannot use."""
+    """A node loses the proxies and keeps the controller: what it cannot reach goes to others."""
     node = scene.victim()
-    scene.fault(node)
+    scene.fault(node, within_s=_FOUND_OUT_S)
     with scene.ground.faults.cut(node.id, "proxies"):
-        scene.pause(2 * UNPLANNED_S)
+        scene.until_moved(node, _FOUND_OUT_S)
+        scene.pause(8)
     scene.until_whole(90)
     scene.pause(5)
 

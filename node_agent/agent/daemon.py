@@ -22,6 +22,7 @@ from node_agent.agent.holds import Holds
 from node_agent.agent.lifecycle import State
 from node_agent.agent.log_room import LogRoom
 from node_agent.agent.maillog.follower import LogFollower
+from node_agent.agent.maillog.meaning import stopped_before_the_proxy
 from node_agent.agent.probes.opinion import Hearing
 from node_agent.agent.probes.prober import Prober
 from node_agent.agent.queue_watch import QueueWatch
@@ -206,6 +207,8 @@ class Daemon:
             if one.step.doubled:
                 metrics.DOUBLED.inc()
                 _log.error("doubled", message=one.message_id, queue_id=one.fact.queue_id)
+            if egress_id := stopped_before_the_proxy(one.fact):
+                self.prober.hurry(egress_id)
             if one.step.event is not None:
                 kind = node_pb2.EventKind.Name(one.step.event).removeprefix("EVENT_KIND_").lower()
                 metrics.EVENTS.labels(kind).inc()

@@ -137,6 +137,41 @@ def test_the_first_probes_are_spread_and_the_next_ones_jittered() -> None:
     assert len(schedule.take_due(331)) == len(rest)
 
 
+def test_an_egress_that_failed_is_looked_at_again_after_seconds_then_ever_more_seldom() -> None:
+    schedule = ProbeSchedule(random.Random(1))
+    schedule.use({"a": b"1"}, 0)
+    assert schedule.take_due(1) == ["a"]
+    now_s = 1.0
+    for wait_s in (4, 8, 16, 32, 60, 60):
+        schedule.done("a", False, 300, now_s)
+        assert schedule.take_due(now_s + 0.89 * wait_s) == []
+        now_s += 1.11 * wait_s
+        assert schedule.take_due(now_s) == ["a"]
+    schedule.done("a", True, 300, now_s)
+    assert schedule.take_due(now_s + 260) == []
+    assert schedule.take_due(now_s + 340) == ["a"]
+    schedule.done("a", False, 300, 1000)
+    assert schedule.take_due(1005) == ["a"]
+
+
+def test_mail_that_did_not_get_through_has_its_egress_looked_at_soon_but_not_all_the_time() -> None:
+    schedule = ProbeSchedule(random.Random(1))
+    schedule.use({"a": b"1"}, 0)
+    schedule.hurry("a", 0)
+    assert schedule.take_due(0) == ["a"]
+    schedule.hurry("a", 1)
+    assert schedule.take_due(1) == []
+    schedule.done("a", True, 300, 2)
+    schedule.hurry("a", 3)
+    assert schedule.take_due(11) == []
+    assert schedule.take_due(12) == ["a"]
+    schedule.done("a", True, 300, 100)
+    schedule.hurry("a", 200)
+    assert schedule.take_due(200) == ["a"]
+    schedule.hurry("unknown", 200)
+    assert schedule.take_due(10**6) == []
+
+
 def test_an_unhealthy_egress_is_looked_at_sooner_and_a_changed_one_at_once() -> None:
     schedule = ProbeSchedule(random.Random(1))
     schedule.use({"a": b"1", "b": b"1"}, 0)

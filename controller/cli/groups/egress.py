@@ -93,9 +93,15 @@ def show(session: Session, egress: EgressId) -> None:
             ("EHLO name", found.helo_name),
             ("today", f"{found.used_today} of {found.daily_cap}"),
             ("probed", ago(found, "probed_at")),
+            ("out of reach of", "\n".join(map(_out_of_reach, found.unreachable_from)) or "no node"),
             ("mailboxes", "\n".join(boxes) or "none"),
         ]
     )
+
+
+def _out_of_reach(each: Any) -> str:
+    until = each.until.ToDatetime()
+    return f"{each.node_id}, until {until:%Y-%m-%d %H:%M} UTC: {each.detail}"
 
 
 def _find(connection: Any, egress: str) -> Any:

@@ -85,7 +85,10 @@ SELECT e.id, e.client_id, e.kind, e.host, e.port, e.only_node, host(e.public_ip)
                  FROM suspension AS s
                  WHERE (s.until IS NULL OR s.until > now())
                    AND (s.scope, s.subject) IN (('client', e.client_id), ('egress', e.id))
-                 ORDER BY s.id LIMIT 1), '') AS suspended
+                 ORDER BY s.id LIMIT 1), '') AS suspended,
+       (SELECT json_agg(json_build_object('node_id', u.node_id, 'detail', u.detail,
+                                          'since', u.since, 'until', u.until) ORDER BY u.node_id)
+        FROM unreachable AS u WHERE u.egress_id = e.id AND u.until > now()) AS unreachable_from
 FROM egress AS e
 JOIN client AS c ON c.id = e.client_id
 LEFT JOIN assignment AS a ON a.egress_id = e.id

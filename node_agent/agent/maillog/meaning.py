@@ -26,6 +26,8 @@ STAGES = frozenset(
         "target-connect",
     }
 )
+# Whatever the receiver: these say that the egress itself does not work from here.
+_OF_THE_PROXY = ("proxy-connect", "proxy-auth")
 _GREETING = re.compile(
     r"host \S+ refused to talk to me: 421[ -]4\.3\.2 postfleet: "
     r"(?P<egress>[a-z0-9][a-z0-9-]{0,30}) (?P<stage>[a-z-]+): "
@@ -101,6 +103,14 @@ def gateway_stage(reason: str, egress_id: str) -> str:
     if match is None or match["stage"] not in STAGES:
         return ""
     return match["stage"] if egress_id in ("", match["egress"]) else ""
+
+
+def stopped_before_the_proxy(fact: Fact) -> str:
+    """The egress whose proxy the gateway could not use at all; '': that is not what it says."""
+    if fact.gateway_stage not in _OF_THE_PROXY:
+        return ""
+    match = _GREETING.match(fact.reason.removeprefix(_SUSPENDED_DELIVERY))
+    return match["egress"] if match else ""
 
 
 def _expired(record: Expired, line: str, at_ms: int) -> Entry:

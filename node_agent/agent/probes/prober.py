@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,7 +18,9 @@ from node_agent.agent.probes.probe import ProbeResult, leads_to, probe
 from node_agent.agent.probes.schedule import ProbeSchedule
 from node_agent.agent.right import Right
 
-THREADS = 4
+# Each waits most of the time. A node that is cut off from its proxies waits for all of them, until
+# the timeout of each.
+THREADS = 16
 POLL_S = 0.5
 DEFAULT_INTERVAL_S = 300
 DEFAULT_TIMEOUT_S = 10.0
@@ -47,6 +50,12 @@ class Prober:
         # Last result of each egress; told again in a new session.
         self._last: dict[str, ProbeResult] = {}
         self._untold: set[str] = set()
+        # How often in a row an egress has failed at the stage of its last result.
+        self._in_a_row: Counter[str] = Counter()
+
+    def hurry(self, egress_id: str) -> None:
+        """Mail did not get through this egress: look soon."""
+        self._schedule.hurry(egress_id, time.monotonic())
 
     async def run(self) -> None:
         """Probe for ever."""
@@ -92,6 +101,8 @@ class Prober:
         before = self._last.get(egress.id)
         if before is None or before.stage != result.stage:
             _log.info("probed", egress=egress.id, stage=result.stage, detail=result.detail)
+        alike = before is not None and before.stage == result.stage
+        self._in_a_row[egress.id] = self._in_a_row[egress.id] + 1 if alike else 1
         self._last[egress.id] = result
         self._untold.add(egress.id)
         metrics.PROBES.labels(result.stage or "ok").inc()
@@ -119,6 +130,7 @@ class Prober:
                 detail=result.detail,
                 exit_ip=result.exit_ip,
                 latency_ms=result.latency_ms,
+                in_a_row=0 if result.healthy else self._in_a_row[egress_id],
             )
             if not await self._report(report):
                 return
@@ -126,7 +138,7 @@ class Prober:
 
     def _forget(self, egress_ids: set[str]) -> None:
         for egress_id in set(self._last) - egress_ids:
-            del self._last[egress_id]
+            del self._last[egress_id], self._in_a_row[egress_id]
             metrics.PROBE_HEALTHY.remove(egress_id)
 
 

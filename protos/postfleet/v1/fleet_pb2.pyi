@@ -481,6 +481,7 @@ class EgressRow(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     PROBED_AT_FIELD_NUMBER: _builtins.int
+    UNREACHABLE_FROM_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     client_id: _builtins.str
     kind: _builtins.str
@@ -498,6 +499,10 @@ class EgressRow(_message.Message):
     """stage and reason of the suspension or last bad probe"""
     @_builtins.property
     def probed_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def unreachable_from(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnreachableFrom]:
+        """Nodes whose network does not lead to its proxy; it is kept off them."""
+
     def __init__(
         self,
         *,
@@ -514,14 +519,48 @@ class EgressRow(_message.Message):
         state: _builtins.str = ...,
         reason: _builtins.str = ...,
         probed_at: _timestamp_pb2.Timestamp | None = ...,
+        unreachable_from: _abc.Iterable[Global___UnreachableFrom] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["probed_at", b"probed_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "daily_cap", b"daily_cap", "endpoint", b"endpoint", "helo_name", b"helo_name", "id", b"id", "kind", b"kind", "mailboxes", b"mailboxes", "node_id", b"node_id", "probed_at", b"probed_at", "public_ip", b"public_ip", "reason", b"reason", "state", b"state", "used_today", b"used_today"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "daily_cap", b"daily_cap", "endpoint", b"endpoint", "helo_name", b"helo_name", "id", b"id", "kind", b"kind", "mailboxes", b"mailboxes", "node_id", b"node_id", "probed_at", b"probed_at", "public_ip", b"public_ip", "reason", b"reason", "state", b"state", "unreachable_from", b"unreachable_from", "used_today", b"used_today"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EgressRow: _TypeAlias = EgressRow  # noqa: Y015
+
+@_typing.final
+class UnreachableFrom(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    detail: _builtins.str
+    """As the node's probe said it."""
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def until(self) -> _timestamp_pb2.Timestamp:
+        """When the node may have it again, to try."""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        until: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since", "until", b"until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "node_id", b"node_id", "since", b"since", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnreachableFrom: _TypeAlias = UnreachableFrom  # noqa: Y015
 
 @_typing.final
 class EgressList(_message.Message):
@@ -1492,7 +1531,7 @@ class PlannedMove(_message.Message):
     """Empty: no node has room for it."""
     mailboxes: _builtins.int
     reason: _builtins.str
-    """no-node, leaving, over-capacity, bound, make-room, rebalance, no-room"""
+    """no-node, leaving, unreachable, over-capacity, bound, make-room, rebalance, no-room"""
     def __init__(
         self,
         *,
@@ -1553,10 +1592,13 @@ class LeftOutEgress(_message.Message):
     CLIENT_ID_FIELD_NUMBER: _builtins.int
     MAILBOXES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    STAYS_ON_FIELD_NUMBER: _builtins.int
     egress_id: _builtins.str
     client_id: _builtins.str
     mailboxes: _builtins.int
     reason: _builtins.str
+    stays_on: _builtins.str
+    """The node that cannot reach it and keeps it meanwhile; empty: it is nowhere."""
     def __init__(
         self,
         *,
@@ -1564,10 +1606,11 @@ class LeftOutEgress(_message.Message):
         client_id: _builtins.str = ...,
         mailboxes: _builtins.int = ...,
         reason: _builtins.str = ...,
+        stays_on: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "egress_id", b"egress_id", "mailboxes", b"mailboxes", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_id", b"client_id", "egress_id", b"egress_id", "mailboxes", b"mailboxes", "reason", b"reason", "stays_on", b"stays_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

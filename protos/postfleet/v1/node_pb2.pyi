@@ -653,6 +653,7 @@ class ProbeReport(_message.Message):
     DETAIL_FIELD_NUMBER: _builtins.int
     EXIT_IP_FIELD_NUMBER: _builtins.int
     LATENCY_MS_FIELD_NUMBER: _builtins.int
+    IN_A_ROW_FIELD_NUMBER: _builtins.int
     egress_id: _builtins.str
     healthy: _builtins.bool
     stage: _builtins.str
@@ -661,6 +662,8 @@ class ProbeReport(_message.Message):
     exit_ip: _builtins.str
     """As the echo service saw it; empty where unknown."""
     latency_ms: _builtins.int
+    in_a_row: _builtins.int
+    """How many probes in a row have failed at this stage, this one among them; 0: unknown, or healthy."""
     def __init__(
         self,
         *,
@@ -670,10 +673,11 @@ class ProbeReport(_message.Message):
         detail: _builtins.str = ...,
         exit_ip: _builtins.str = ...,
         latency_ms: _builtins.int = ...,
+        in_a_row: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "egress_id", b"egress_id", "exit_ip", b"exit_ip", "healthy", b"healthy", "latency_ms", b"latency_ms", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detail", b"detail", "egress_id", b"egress_id", "exit_ip", b"exit_ip", "healthy", b"healthy", "in_a_row", b"in_a_row", "latency_ms", b"latency_ms", "stage", b"stage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
