@@ -8,7 +8,7 @@ from lab.faults_network import Direction
 _FLAPS = 10
 # Packets vanish: a probe of 10 s for the suspicion, another for certainty, the move, and a good
 # probe on the other node.
-_FOUND_OUT_S = 45.0
+_FOUND_OUT_S = 50.0
 
 
 def cut_from_controller(scene: Scene) -> None:

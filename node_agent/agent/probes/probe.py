@@ -14,6 +14,8 @@ import socks  # type: ignore[import-untyped]
 from postfleet.v1 import spec_pb2
 
 LONGEST_ECHO_OCTETS = 64
+# How long a proxy may take to accept a connection.
+REACH_S = 10.0
 # As PySocks writes them: network unreachable, host unreachable, connection refused, TTL expired.
 _OF_TARGET = ("0x03", "0x04", "0x05", "0x06")
 # What a connection from an own address says when the address is not this machine's.
@@ -109,6 +111,9 @@ def _direct(address: str, target: str, timeout_s: float) -> socket.socket:
 
 
 def _through(proxy: spec_pb2.Socks5Exit, target: str, timeout_s: float) -> socket.socket:
+    # PySocks knows one timeout, and a proxy may take long to connect to a target far away. Whether
+    # anybody is there shows sooner: four SYNs go out in 10 s (RFC 6298 section 2.1).
+    _reach(proxy, min(timeout_s, REACH_S)).close()
     sock = socks.socksocket()
     sock.set_proxy(
         socks.SOCKS5,
