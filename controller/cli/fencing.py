@@ -34,15 +34,16 @@ def fence(session: Session, node: str, reason: str, yes: bool, dry_run: bool) ->
     with connected(session) as connection:
         foreseen = connection.ask("FenceNode", request)
         if foreseen.changed and not session.json:
-            _show(node, foreseen.at_stake)
+            show_stake(node, foreseen.at_stake)
         if foreseen.changed and not dry_run:
-            _ask(session, node, foreseen.at_stake, yes)
+            ask(session, node, foreseen.at_stake, yes)
             request.dry_run, request.epoch = False, foreseen.at_stake.epoch
             foreseen = connection.ask("FenceNode", request)
     _report(session, node, foreseen, dry_run)
 
 
-def _ask(session: Session, node: str, stake: fleet_pb2.NodeStake, yes: bool) -> None:
+def ask(session: Session, node: str, stake: fleet_pb2.NodeStake, yes: bool) -> None:
+    """Goes on where a person says that it is off. Raises Failure."""
     question = _QUESTIONS[stake.life].format(node=node)
     if stake.life == "alive":
         confirm_by_name(session, question, node, yes=yes)
@@ -50,7 +51,8 @@ def _ask(session: Session, node: str, stake: fleet_pb2.NodeStake, yes: bool) -> 
         confirm(session, question, yes=yes)
 
 
-def _show(node: str, stake: fleet_pb2.NodeStake) -> None:
+def show_stake(node: str, stake: fleet_pb2.NodeStake) -> None:
+    """What hangs on a node, and what it means to call it off."""
     on_it = ", ".join(f"{count:,} {state}" for state, count in sorted(stake.messages.items()))
     if on_it and stake.messages_deferred:
         on_it += f" ({stake.messages_deferred:,} of them deferred)"

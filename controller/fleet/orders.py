@@ -5,6 +5,7 @@ An order that finds everything as it should be changes nothing and writes no ent
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 
 from postfleet.v1 import fleet_pb2
@@ -16,6 +17,8 @@ from controller.fleet.pages import clean
 from controller.keys.authority import FleetCa
 from controller.keys.enrolment import sign_node_request
 from controller.leases.watcher import fence_node
+from controller.shards.drain import foresee_drain, refusals
+from controller.shards.read import LOCK, read_fleet_now
 from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("fleet")
@@ -87,17 +90,21 @@ async def set_cordon(
 
 
 async def decommission(
-    store: Store, request: fleet_pb2.DecommissionNodeRequest, actor: str
+    store: Store, request: fleet_pb2.DecommissionNodeRequest, actor: str, join_grace_s: float
 ) -> fleet_pb2.Node:
     """Takes a node out of service: it gives everything back, or, `fenced`, has lost it already.
 
-    Raises NotFoundError, BadRequestError.
+    What a drain would be refused for, this is too; not so when it is off and sends nothing.
+    Raises NotFoundError, BadRequestError, RefusedError.
     """
     reason = reason_given(request.reason)
 
     async def work(tx: Transaction) -> fleet_pb2.Node:
+        await tx.lock(LOCK)
         node = await lock_node(tx, request.node_id)
         if not node["decommissioned"]:
+            if not request.fenced:
+                await _refuse_if_missed(tx, request, join_grace_s)
             await tx.execute(_SQL["decommission"], node_id=request.node_id)
             await write_audit(
                 tx,
@@ -114,6 +121,15 @@ async def decommission(
         return await node_now(tx, request.node_id)
 
     return await run_order(store, work, request.dry_run)
+
+
+async def _refuse_if_missed(
+    tx: Transaction, request: fleet_pb2.DecommissionNodeRequest, join_grace_s: float
+) -> None:
+    fleet = await read_fleet_now(tx)
+    foreseen = await asyncio.to_thread(foresee_drain, fleet, request.node_id, join_grace_s)
+    if reasons := refusals(foreseen, request.node_id, force=request.force, order="decommission"):
+        raise RefusedError(reasons)
 
 
 async def set_suspension(

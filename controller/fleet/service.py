@@ -200,7 +200,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     async def DecommissionNode(
         self, request: fleet_pb2.DecommissionNodeRequest, context: Context
     ) -> fleet_pb2.Node:
-        return await orders.decommission(self._store, request, _actor(context))
+        return await orders.decommission(self._store, request, _actor(context), self._join_grace_s)
 
     @answering
     async def ResolveMessage(

@@ -1,4 +1,4 @@
-"""What a drain would do to the fleet, and what stands against it. Pure."""
+"""What a drain, or a decommissioning, would do to the fleet, and what stands against it. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from controller.shards.snapshot import build_snapshot, node_states
 class Foreseen:
     """The plan once the node drains, and what would find no place because of it.
 
-    `is_last`: no other node may hold anything. `missing`: mailboxes of capacity, at least.
+    `is_last`: it may hold egresses now, and no other node may. `missing`: mailboxes of capacity, at
+    least.
     """
 
     plan: Plan
@@ -42,7 +43,8 @@ def foresee_drain(fleet: FleetNow, node_id: str, join_grace_s: float) -> Foresee
     states = node_states(drained, join_grace_s)
     return Foreseen(
         plan=plan,
-        is_last=NodeState.ACTIVE not in states.values(),
+        is_last=NodeState.ACTIVE not in states.values()
+        and node_states(fleet, join_grace_s)[node_id] is not NodeState.LEAVING,
         left_out=left_out,
         missing=plan.missing_capacity,
         by_client=mailboxes_by_client(fleet, left_out),
@@ -57,11 +59,11 @@ def mailboxes_by_client(fleet: FleetNow, left_out: Collection[LeftOut]) -> dict[
     return dict(sorted(count.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
-def refusals(foreseen: Foreseen, node_id: str, *, force: bool) -> list[str]:
-    """Why the node cannot be drained; empty: it can."""
+def refusals(foreseen: Foreseen, node_id: str, *, force: bool, order: str = "drain") -> list[str]:
+    """Why the node cannot be drained (or what else `order` says); empty: it can."""
     if foreseen.is_last:
         return [
-            f"{node_id} is the last node that may hold egresses: drained, nothing would send any "
+            f"{node_id} is the last node that may hold egresses: without it nothing would send any "
             "more. Open another one first (postfleet node list shows them), or suspend the clients"
         ]
     if not foreseen.left_out or force:
@@ -79,5 +81,5 @@ def refusals(foreseen: Foreseen, node_id: str, *, force: bool) -> list[str]:
         )
     reasons = sorted({item.reason for item in foreseen.left_out})
     said += [f"why: {reason}" for reason in reasons[:3]]
-    said.append("--force drains it all the same; their mail waits until there is room")
+    said.append(f"--force: {order} it all the same; their mail waits until there is room")
     return said

@@ -213,6 +213,7 @@ def fence(
     group,
     "decommission",
     examples=(
+        "postfleet node decommission n3 --dry-run",
         "postfleet node decommission n3 --reason 'contract ends'",
         "postfleet node decommission n3 --fenced --reason 'disk died, machine is off'",
     ),
@@ -227,28 +228,30 @@ def decommission(
         ),
     ] = False,
     reason: Reason = "",
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Also what fits on no other node is given back, and waits"),
+    ] = False,
+    yes: Yes = False,
     dry_run: DryRun = False,
 ) -> None:
     """Take a node out of service: it gives every egress back, and gets none any more.
 
+    Shows what moves and asks. Refused for the last node, and where the others have no room for all.
     With --fenced its egresses go to other nodes at once. That is only safe when the machine cannot
     send any more: two nodes would send for the same egress otherwise.
     """
     from postfleet.v1 import fleet_pb2
 
+    from controller.cli import retiring
     from controller.cli.connection import connected
 
     with connected(session) as connection:
         before = _find(connection, node)
-        request = fleet_pb2.DecommissionNodeRequest(
-            node_id=node, fenced=fenced, dry_run=dry_run, reason=reason
-        )
-        after = connection.ask("DecommissionNode", request)
-    changed = before.state != after.state or before.egresses != after.egresses
-    words = f"{node} is out of service"
-    if after.egresses:
-        words += f"; it gives {after.egresses} egresses back, `postfleet node show {node}` tells"
-    _report(session, after, changed, dry_run, words)
+    request = fleet_pb2.DecommissionNodeRequest(
+        node_id=node, fenced=fenced, dry_run=dry_run, reason=reason, force=force
+    )
+    retiring.decommission(session, request, before, yes)
 
 
 def _report(session: Session, node: Any, changed: bool, dry_run: bool, words: str) -> None:

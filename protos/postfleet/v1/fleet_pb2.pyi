@@ -1894,6 +1894,7 @@ class DecommissionNodeRequest(_message.Message):
     FENCED_FIELD_NUMBER: _builtins.int
     DRY_RUN_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FORCE_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     fenced: _builtins.bool
     """The operator attests that the machine is off for good: its term ends now, without waiting for
@@ -1902,6 +1903,8 @@ class DecommissionNodeRequest(_message.Message):
     dry_run: _builtins.bool
     reason: _builtins.str
     """Why; goes to the audit log."""
+    force: _builtins.bool
+    """What finds no place on another node is given back all the same, and its mail waits."""
     def __init__(
         self,
         *,
@@ -1909,10 +1912,11 @@ class DecommissionNodeRequest(_message.Message):
         fenced: _builtins.bool = ...,
         dry_run: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "fenced", b"fenced", "node_id", b"node_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dry_run", b"dry_run", "fenced", b"fenced", "force", b"force", "node_id", b"node_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -115,8 +115,13 @@ async def test_removing_what_is_in_service_is_refused_with_the_reason(cli: Cli) 
         assert ran.code == 1
         assert "postfleet node decommission n3" in ran.err
         assert "Nothing was changed" in ran.err
-    done = await cli("node", "decommission", "n3", "--reason", "contract ends")
-    assert (done.code, done.out.partition(";")[0].strip()) == (0, "n3 is out of service")
+    asked = await cli("node", "decommission", "n3", "--reason", "contract ends")
+    assert asked.code == 1
+    assert "--yes does it without asking" in " ".join(asked.err.split())
+    done = await cli("node", "decommission", "n3", "--yes", "--reason", "contract ends")
+    assert done.code == 0
+    assert "its node drains" in done.out
+    assert done.out.splitlines()[-1].startswith("n3 is out of service")
     assert (await cli("fleet", "apply", smaller)).code == 0
 
 

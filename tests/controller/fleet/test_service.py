@@ -196,6 +196,38 @@ async def test_a_decommissioned_node_stays_out_and_can_leave_the_inventory(
     assert [(each.action, each.id) for each in done.changes] == [("remove", "n3")]
 
 
+async def test_the_last_node_is_not_decommissioned_and_nothing_is_changed(served: Served) -> None:
+    await served.apply(small_inventory())
+    for other in ("n1", "n2"):
+        await served.fleet.SetNodeCordon(
+            fleet_pb2.SetNodeCordonRequest(node_id=other, cordoned=True)
+        )
+    for force in (False, True):
+        order = fleet_pb2.DecommissionNodeRequest(node_id="n3", reason="x", force=force)
+        with pytest.raises(grpc.aio.AioRpcError, match="n3 is the last node") as refused:
+            await served.fleet.DecommissionNode(order)
+        assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert _rows(served, "SELECT count(*) FROM node WHERE decommissioned") == [(0,)]
+    assert not await _audit(served, "node/n3")
+
+
+async def test_a_node_whose_share_fits_nowhere_is_decommissioned_by_force_or_when_off(
+    served: Served,
+) -> None:
+    await served.apply(small_inventory())
+    _rows(served, "UPDATE node SET capacity = 1 WHERE id <> 'n3'")
+    _rows(served, "DELETE FROM assignment")
+    _rows(served, "INSERT INTO assignment (egress_id, node_id) SELECT id, 'n3' FROM egress")
+    order = fleet_pb2.DecommissionNodeRequest(node_id="n3", reason="x")
+    with pytest.raises(grpc.aio.AioRpcError, match="would find no place") as refused:
+        await served.fleet.DecommissionNode(order)
+    assert "--force: decommission it all the same" in (refused.value.details() or "")
+    assert _rows(served, "SELECT count(*) FROM node WHERE decommissioned") == [(0,)]
+    for way in ({"force": True}, {"fenced": True}):
+        order = fleet_pb2.DecommissionNodeRequest(node_id="n3", reason="x", dry_run=True, **way)
+        assert (await served.fleet.DecommissionNode(order)).state == "decommissioned"
+
+
 async def test_a_fenced_node_loses_its_term_and_its_certificate(served: Served) -> None:
     await served.apply(small_inventory())
     await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem=new_csr()))

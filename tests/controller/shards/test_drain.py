@@ -29,6 +29,21 @@ def test_the_last_node_may_not_be_drained_by_force_either() -> None:
         assert "is the last node" in said
 
 
+def test_a_node_that_is_lost_is_not_the_last_one() -> None:
+    """Nothing sends from it now, so nothing stops."""
+    lost = replace(FLEET, nodes=tuple(replace(n, held=False) for n in FLEET.nodes))
+    assert refusals(foresee_drain(lost, "n000", GRACE_S), "n000", force=False) == []
+
+
+def test_what_is_refused_says_which_order_may_be_forced() -> None:
+    tight = replace(FLEET, nodes=tuple(
+        replace(n, capacity=1) if n.id != "n000" else n for n in FLEET.nodes
+    ))  # fmt: skip
+    foreseen = foresee_drain(tight, "n000", GRACE_S)
+    said = refusals(foreseen, "n000", force=False, order="decommission")
+    assert said[-1].startswith("--force: decommission it all the same")
+
+
 def test_what_had_no_place_before_is_not_the_drains_fault() -> None:
     homeless = replace(FLEET.egresses[0], node_id=None, in_term=False, only_node="n9")
     fleet = replace(FLEET, egresses=(homeless, *FLEET.egresses[1:]))
