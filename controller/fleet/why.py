@@ -9,6 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import fleet_pb2
 
 from controller.fleet.errors import BadRequestError, NotFoundError
+from controller.fleet.why_egress import node_words as _node
+from controller.fleet.why_egress import why_egress
 from controller.message_life import FINAL, State
 from controller.planner import ledger
 from controller.planner.boxes import Box, Slot
@@ -30,7 +32,7 @@ _PROGRESS = queries.load("warm_up")["progress"]
 
 
 async def explain(store: Store, request: fleet_pb2.WhyRequest) -> fleet_pb2.WhyReply:
-    """Answers for `mailbox` and `message`. Raises NotFoundError, BadRequestError."""
+    """Answers for `mailbox`, `message` and `egress`. Raises NotFoundError, BadRequestError."""
     subject = f"{request.kind} {request.id}"
     async with store.transaction() as tx:
         match request.kind:
@@ -38,8 +40,10 @@ async def explain(store: Store, request: fleet_pb2.WhyRequest) -> fleet_pb2.WhyR
                 facts = await _mailbox(tx, request.id.lower())
             case "message":
                 facts = await _message(tx, request.id)
+            case "egress":
+                facts = await why_egress(tx, request.id)
             case kind:
-                raise BadRequestError(f"kind: {kind!r}; there are mailbox and message")
+                raise BadRequestError(f"kind: {kind!r}; there are mailbox, message and egress")
     return fleet_pb2.WhyReply(
         subject=subject, verdict=verdict(facts, subject), facts=[_told(fact) for fact in facts]
     )
@@ -229,15 +233,6 @@ async def _waiting(tx: Transaction, box: Box, until: datetime) -> str:
     if box.internal:
         return f"{own:,} of warm-up mail" if own else ""
     return f"{own:,} for it, {shared:,} for any of the client's" if own or shared else ""
-
-
-def _node(row: Row) -> str:
-    if not row["node_id"]:
-        return ""
-    words = f"{row['egress_id']} is on {row['node_id']}"
-    if row["assignment"] == "releasing":
-        words += ", which is giving it back"
-    return words if row["node_connected"] else f"{words}, which is not connected"
 
 
 def _told(fact: Fact) -> fleet_pb2.WhyFact:

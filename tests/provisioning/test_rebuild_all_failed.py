@@ -1,5 +1,8 @@
-"""`fab rebuild --all-failed` with several dead nodes: which are taken, in what order, and what the
-failure of one means for the others. Real controller and PostgreSQL, simulated agents; no machine."""
+"""`fab rebuild --all-failed` with several dead nodes: which are taken, and in what order.
+
+And what the failure of one means for the others. Real controller and PostgreSQL, simulated agents,
+no machine.
+"""
 
 from __future__ import annotations
 

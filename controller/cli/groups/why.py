@@ -1,4 +1,4 @@
-"""postfleet why: what applies to a mailbox or a message, and what stops it."""
+"""postfleet why: what applies to a mailbox, a message or an egress, and what stops it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from controller.cli.command import Session, add
 from controller.cli.completion import complete_mailbox
+from controller.cli.options import EgressId
 
 group = typer.Typer(help="Why something waits.", no_args_is_help=True)
 
@@ -36,6 +37,12 @@ def message(
 ) -> None:
     """Say what a message waits for: its time, its queue, and all that applies to its mailbox."""
     _explain(session, "message", message)
+
+
+@add(group, "egress", examples=("postfleet why egress px001",))
+def egress(session: Session, egress: EgressId) -> None:
+    """Say whether an egress may send now: suspensions, its node, and who cannot reach its proxy."""
+    _explain(session, "egress", egress)
 
 
 def _explain(session: Session, kind: str, id_: str) -> None:

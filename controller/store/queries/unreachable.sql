@@ -27,6 +27,12 @@ RETURNING since, stage
 -- What was over long ago.
 DELETE FROM unreachable WHERE until <= now() - %(remembered)s::interval
 
+-- of_egress --
+-- Who cannot reach this egress now.
+SELECT node_id, detail, since, until FROM unreachable
+WHERE egress_id = %(egress_id)s AND until > now()
+ORDER BY node_id COLLATE "C"
+
 -- live --
 -- What holds now.
 SELECT egress_id, node_id, stage, detail, since, until,

@@ -95,3 +95,18 @@ ORDER BY b.state IN ('active', 'warming') AND d.state IN ('active', 'warming')
                              ('egress', b.egress_id), ('mailbox', b.address))) DESC,
          b.held <> '', b.due_at, b.address
 LIMIT 1
+
+-- egress --
+-- An egress with where it is and what its last probe said.
+SELECT e.id AS egress_id, e.client_id, e.state, c.retired AS client_retired,
+       coalesce(a.node_id, '') AS node_id, coalesce(a.state, '') AS assignment,
+       coalesce(n.connected, false) AS node_connected, s.to_node AS move_to,
+       s.reason AS move_reason, s.began_at AS move_since, p.node_id AS probed_by, p.at AS probed_at,
+       p.healthy, p.stage, p.detail
+FROM egress AS e
+JOIN client AS c ON c.id = e.client_id
+LEFT JOIN assignment AS a ON a.egress_id = e.id
+LEFT JOIN node AS n ON n.id = a.node_id
+LEFT JOIN shard_move AS s ON s.egress_id = e.id
+LEFT JOIN probe AS p ON p.egress_id = e.id
+WHERE e.id = %(id)s

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from controller.fleet.egress_move import why_not
-from controller.shards.fleet_now import EgressNow, FleetNow, MoveNow, Order
+from controller.shards.fleet_now import EgressNow, FleetNow, MarkNow, MoveNow, Order
 from tests.controller.placement.fleets import generated
 from tests.controller.shards.world import GRACE_S, fleet_of
 
@@ -45,6 +46,12 @@ def test_nothing_stands_against_a_move_that_fits() -> None:
 def test_the_target_must_be_open_and_have_room(more: dict[str, object], words: str) -> None:
     (said,) = refused(with_target(**more))
     assert words in said
+
+
+def test_the_target_must_reach_it() -> None:
+    mark = MarkNow(EGRESS.id, TARGET, "no route to host", datetime(2026, 1, 1, tzinfo=UTC), 600)
+    (said,) = refused(replace(FLEET, marks=(mark,)))
+    assert f"node {TARGET} cannot reach the proxy of {EGRESS.id}" in said
 
 
 def test_room_is_counted_beside_what_is_on_its_way_there() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from postfleet.v1 import fleet_pb2, node_pb2
 
 from controller.fleet import lists
+from controller.fleet.why import explain
 from controller.server import Controller
 from controller.store import Store
 from tests.controller.sessions.scene import audit_of, enrolled, running, until
@@ -62,6 +63,12 @@ async def test_it_moves_when_its_node_fails_twice_in_a_row_and_goes_on_with_a_go
         assert row.unreachable_from[0].until.seconds - row.unreachable_from[0].since.seconds > 590
         assert row.reason.endswith("out of reach of n1")
         assert row.state == "suspended"
+        request = fleet_pb2.WhyRequest(kind="egress", id=one)
+        said = {f.name: f for f in (await explain(store, request)).facts}
+        assert said["egress suspension"].value.endswith("tcp: no route to host")
+        assert said["out of reach"].value == "of n1: no route to host"
+        assert not said["out of reach"].binds
+        assert said["node"].value == f"{one} is on n2"
         second.put(probe_report=good(one))
         await until(lambda: audit_has(store, "release-egress", 1))
         assert not await suspended(store)
@@ -142,6 +149,9 @@ async def test_a_good_probe_of_the_node_that_has_it_lifts_the_mark(one_node: Con
         (entry,) = await audit_of(store, "leave-out-egresses")
         assert "no active node reaches its proxy (n1 cannot)" in entry["reason"]
         assert await where(store, "px1") == "n1"
+        request = fleet_pb2.WhyRequest(kind="egress", id="px1")
+        said = {f.name: f for f in (await explain(store, request)).facts}
+        assert said["out of reach"].binds
         agent.put(probe_report=good("px1"))
         await until(lambda: audit_has(store, "lift-unreachable", 1))
         assert not (await shown(store, "px1")).unreachable_from
