@@ -22,6 +22,7 @@ from controller.shards.read import LOCK, read_fleet_now
 from controller.store import Store, Transaction, queries
 
 _SQL = queries.load("fleet")
+_UNREACHABLE = queries.load("unreachable")
 _SCOPES = ("egress", "mailbox", "domain", "client")
 
 
@@ -29,6 +30,9 @@ async def enrol_node(
     store: Store, ca: FleetCa, request: fleet_pb2.EnrolNodeRequest, actor: str
 ) -> fleet_pb2.EnrolNodeReply:
     """Signs a node's request; the earlier certificate is not in force any more.
+
+    Who asks for one has a machine that is new or installed anew, maybe in another network: which
+    proxies the earlier one could not reach says nothing of it, and its marks end (decision 25).
 
     Raises NotFoundError, RefusedError, RefusedRequestError.
     """
@@ -43,13 +47,15 @@ async def enrol_node(
         issued = sign_node_request(ca, request.node_id, request.csr_pem)
         digest = issued.certificate_sha256
         await tx.execute(_SQL["enrol"], node_id=request.node_id, certificate_sha256=digest)
+        lifted = await tx.fetch_all(_UNREACHABLE["lift_of_node"], node_id=request.node_id)
         await write_audit(
             tx,
             actor=actor,
             action="enrol-node",
             subject=f"node/{request.node_id}",
             evidence={"certificate_sha256": digest.hex()}
-            | ({"was_fenced": True} if node["fenced"] else {}),
+            | ({"was_fenced": True} if node["fenced"] else {})
+            | ({"in_reach_again": sorted(row["egress_id"] for row in lifted)} if lifted else {}),
         )
         return fleet_pb2.EnrolNodeReply(
             certificate_pem=issued.certificate_pem.decode(), ca_pem=ca.pem.decode()

@@ -1,4 +1,4 @@
-"""A small real fleet to provision: a lab of bare machines, a controller, an applied inventory.
+"""A small real fleet to provision: a lab of bare machines with proxies, a controller, an inventory.
 
 The inventory has n1 and n2; n3 is a spare machine that nobody told the fleet of.
 
@@ -21,13 +21,16 @@ import pytest
 from postfleet.v1 import fleet_pb2, fleet_pb2_grpc
 
 from inventory import load, secrets
+from inventory.reference import plan
 from lab.lab import Lab
 from lab.node import Node
+from lab.proxies import PASSWORDS
 from lab.settings import LabSettings
 from provisioning import wheelhouse
 
 ROOT = Path(__file__).resolve().parents[2]
 NODES = ("n1", "n2")
+MAILBOXES = 12
 
 
 @dataclass
@@ -129,7 +132,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def fleet(release: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     Lab.remove("tprov")
-    with Lab.up(LabSettings(name="tprov", nodes=3)) as lab:
+    exits = sum(each.egresses for each in plan(MAILBOXES))
+    with Lab.up(LabSettings(name="tprov", nodes=3, proxies=exits)) as lab:
         fleet = Fleet(lab, tmp_path_factory.mktemp("operator"), release)
         _write_inventory(fleet)
         _start_controller(fleet)
@@ -148,10 +152,20 @@ def provisioned(fleet: Fleet) -> Fleet:
 
 def _write_inventory(fleet: Fleet) -> None:
     index = str(fleet.lab.network.plan.index)
-    argv = [sys.executable, "-m", "inventory.reference", "--nodes", "2", "--mailboxes", "12"]
+    argv = [
+        sys.executable,
+        "-m",
+        "inventory.reference",
+        "--nodes",
+        "2",
+        "--mailboxes",
+        str(MAILBOXES),
+    ]
     text = subprocess.run([*argv, "--lab-index", index], cwd=ROOT, capture_output=True, check=True)
     (fleet.folder / "inventory.yaml").write_bytes(text.stdout)
     fleet.pin_host_keys()
+    passwords = fleet.lab.directory / "secrets" / PASSWORDS
+    shutil.copytree(passwords, fleet.folder / PASSWORDS)
     loaded = load.load(fleet.folder / "inventory.yaml")
     for use in secrets.references(loaded.inventory):
         file = fleet.folder / use.reference.removeprefix("file:")

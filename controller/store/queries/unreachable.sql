@@ -23,6 +23,13 @@ UPDATE unreachable SET until = now()
 WHERE egress_id = %(egress_id)s AND node_id = %(node_id)s AND until > now()
 RETURNING since, stage
 
+-- lift_of_node --
+-- The node is a new machine, or one installed anew: what the old one found says nothing of it. A row
+-- for each mark that was lifted.
+UPDATE unreachable SET until = now()
+WHERE node_id = %(node_id)s AND until > now()
+RETURNING egress_id
+
 -- forget --
 -- What was over long ago.
 DELETE FROM unreachable WHERE until <= now() - %(remembered)s::interval

@@ -244,6 +244,18 @@ async def test_a_fenced_node_loses_its_term_and_its_certificate(served: Served) 
     assert "attested to be off: burnt down" in [each.reason for each in entries]
 
 
+async def test_a_machine_that_is_enrolled_anew_is_tried_with_every_proxy(served: Served) -> None:
+    await served.apply(small_inventory())
+    for node in ("n1", "n2"):
+        mark = "('px001', %s, 'tcp', 'no route', now(), now() + interval '10 minutes', 1)"
+        _rows(served, f"INSERT INTO unreachable VALUES {mark}", node)
+    await served.fleet.EnrolNode(fleet_pb2.EnrolNodeRequest(node_id="n1", csr_pem=new_csr()))
+    live = "SELECT node_id FROM unreachable WHERE until > now()"
+    assert _rows(served, live) == [("n2",)]
+    (entry,) = [e for e in await _audit(served, "node/n1") if e.action == "enrol-node"]
+    assert json.loads(entry.evidence)["in_reach_again"] == ["px001"]
+
+
 async def test_a_suspension_names_its_reason_and_ends_by_release(served: Served) -> None:
     await served.apply(small_inventory())
     ask = fleet_pb2.SetSuspensionRequest
