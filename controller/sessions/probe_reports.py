@@ -41,7 +41,8 @@ async def record_probe(store: Store, session: NodeSession, probe: node_pb2.Probe
 
 
 async def _suspend(tx: Transaction, session: NodeSession, probe: node_pb2.ProbeReport) -> None:
-    reason = f"{probe.stage}: {probe.detail}"[:1000]
+    # Whoever shows a suspension says its stage first.
+    reason = probe.detail[:1000]
     evidence = {"node": session.node_id, "exit_ip": probe.exit_ip, "latency_ms": probe.latency_ms}
     changed = await tx.fetch_optional(
         _SQL["suspend"],
@@ -51,13 +52,15 @@ async def _suspend(tx: Transaction, session: NodeSession, probe: node_pb2.ProbeR
         evidence=evidence,
     )
     if changed is not None:
-        await _audit(tx, session, probe.egress_id, "suspend-egress", reason, evidence)
+        words = f"{probe.stage}: {reason}"
+        await _audit(tx, session, probe.egress_id, "suspend-egress", words, evidence)
 
 
 async def _release(tx: Transaction, session: NodeSession, probe: node_pb2.ProbeReport) -> None:
     lifted = await tx.fetch_optional(_SQL["release"], egress_id=probe.egress_id)
     if lifted is not None:
-        evidence = {"node": session.node_id, "was": lifted["reason"]}
+        was = f"{lifted['stage']}: {lifted['reason']}"
+        evidence: dict[str, object] = {"node": session.node_id, "was": was}
         await _audit(tx, session, probe.egress_id, "release-egress", "a good probe", evidence)
 
 

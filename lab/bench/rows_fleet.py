@@ -29,6 +29,7 @@ _PER_MAILBOX = 2
 _SPOOLED = 10_000
 _PER_REQUEST = 200
 _TIMEOUT_S = 300.0
+_STALLED_S = 60.0
 _DOMAINS = ("google.test", "microsoft.test", "yahoo.test", "example1.test")
 _BODY = (b"x" * 70 + b"\r\n") * 56
 _AGENT = "postfleet-agent.service"
@@ -145,6 +146,22 @@ def _recorded(ground: FleetGround) -> int:
     return sum(path.read_bytes().count(b"\n") for path in folder.glob("*/records.jsonl"))
 
 
+def _wait_until_spooled(ground: FleetGround, node_id: str, say: Callable[[str], None]) -> None:
+    """Return when the node has them all; gives up only where it gets no more for a while."""
+    had, since = -1, time.monotonic()
+    while had < _SPOOLED:
+        (has,) = (node.spooled for node in ground.fleet.nodes() if node.id == node_id)
+        if has > had:
+            had, since = has, time.monotonic()
+            say(f"{node_id} has {had:,} of {_SPOOLED:,}")
+        elif time.monotonic() - since > _STALLED_S:
+            raise BenchError(
+                f"{node_id} has {had:,} of {_SPOOLED:,} messages and got no more in "
+                f"{_STALLED_S:g} s; the fleet: {dict(ground.fleet.summary().messages)}"
+            )
+        time.sleep(5)
+
+
 def _agent_memory(ground: FleetGround, say: Callable[[str], None]) -> Result:
     """Resident memory of an agent with about 150 mailboxes when 10,000 messages wait with it."""
     node_id = min(ground.lab.nodes)
@@ -154,11 +171,7 @@ def _agent_memory(ground: FleetGround, say: Callable[[str], None]) -> Result:
     accepted = _submit(ground, repeated, datetime.now(UTC) + timedelta(hours=1))
     if accepted != _SPOOLED:
         raise BenchError(f"only {accepted:,} of {_SPOOLED:,} messages for {node_id} were accepted")
-    wait_for(
-        lambda: any(n.id == node_id and n.spooled >= _SPOOLED for n in ground.fleet.nodes()),
-        f"{node_id} does not have {_SPOOLED:,} messages in its spool",
-        _TIMEOUT_S,
-    )
+    _wait_until_spooled(ground, node_id, say)
     shown = (
         ground.lab.nodes[node_id]
         .run(f"cat /proc/$(systemctl show -P MainPID {_AGENT})/status")

@@ -17,6 +17,7 @@ from postfleet.v1 import spec_pb2
 from node_agent.apply import postfix_master, services, swap
 from node_agent.apply.check import check
 from node_agent.apply.errors import ApplyError, ReloadFailed, ValidationFailed
+from node_agent.apply.generation import read_message
 from node_agent.apply.layout import Layout
 from node_agent.apply.model import NodeSpec
 from node_agent.apply.probe import probe
@@ -65,11 +66,6 @@ def applied(directory: Path | None) -> NodeSpec | None:
     except (OSError, DecodeError, ValidationFailed) as error:
         _log.warning("the applied spec cannot be read", directory=str(directory), error=str(error))
         return None
-
-
-def read_message(directory: Path) -> spec_pb2.NodeSpec:
-    """Return the message a generation was made from. Raises OSError or DecodeError."""
-    return spec_pb2.NodeSpec.FromString((directory / "applied.spec").read_bytes())
 
 
 def go_back(unproven: swap.Swap, layout: Layout) -> None:

@@ -12,8 +12,9 @@ from __future__ import annotations
 import structlog
 
 from node_agent.apply import durable, mail_log, network, swap
-from node_agent.apply.apply_spec import applied, read_message
+from node_agent.apply.apply_spec import applied
 from node_agent.apply.errors import ApplyError
+from node_agent.apply.generation import read_message
 from node_agent.apply.layout import Layout
 from node_agent.apply.read_spec import read_spec
 from node_agent.apply.render import render

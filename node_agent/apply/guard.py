@@ -25,9 +25,9 @@ from pathlib import Path
 import structlog
 
 from node_agent.apply import durable, postfix_master, queue_file
-from node_agent.apply.apply_spec import read_message
 from node_agent.apply.command import run
 from node_agent.apply.errors import ApplyError
+from node_agent.apply.generation import read_message
 from node_agent.apply.layout import AGENT_USER, Layout
 from node_agent.apply.queue_command import LONG_QUEUE_ID
 from node_agent.apply.suspects import Risk, Senders, why_held

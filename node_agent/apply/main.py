@@ -27,6 +27,7 @@ from postfleet.v1 import local_pb2, spec_pb2
 
 from node_agent.apply import request
 from node_agent.apply.errors import ApplyError, ValidationFailed
+from node_agent.apply.generation import read_message
 from node_agent.apply.guard import guard
 from node_agent.apply.layout import Layout
 from node_agent.apply.queue_command import run_queue_command
@@ -143,8 +144,7 @@ def _apply(spec: spec_pb2.NodeSpec, layout: Layout) -> bool:
 def _running(layout: Layout) -> int:
     """Return the generation that is in place; 0: none, or none that can be read."""
     try:
-        octets = (layout.home / "applied.spec").read_bytes()
-        return spec_pb2.NodeSpec.FromString(octets).generation
+        return read_message(layout.home).generation
     except (OSError, DecodeError):
         return 0
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,3 +60,13 @@ def test_an_action_that_is_none_is_refused() -> None:
 def test_too_many_ids_at_once_are_refused() -> None:
     with pytest.raises(ValidationFailed, match="at most"):
         checked(_command(*[GOOD[0]] * 10_001))
+
+
+def test_it_loads_nothing_that_renders() -> None:
+    """A hold must come before Postfix tries again; what renders would double its time."""
+    names = "pydantic", "jinja2", "node_agent.apply.render"
+    script = f"import node_agent.apply.main, sys; print([n for n in {names} if n in sys.modules])"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

@@ -72,7 +72,8 @@ WHERE n.id = ANY(%(node_ids)s)
 -- suspensions --
 -- The suspensions that hold now, for each of these nodes those that concern it, in a fixed order.
 WITH active AS (
-    SELECT scope, subject, reason, until FROM suspension WHERE until IS NULL OR until > now()
+    SELECT scope, subject, concat_ws(': ', nullif(stage, ''), reason) AS reason, until
+    FROM suspension WHERE until IS NULL OR until > now()
 ), held AS (
     SELECT node_id, egress_id FROM assignment WHERE node_id = ANY(%(node_ids)s)
 )

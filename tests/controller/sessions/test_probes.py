@@ -23,6 +23,7 @@ async def test_a_bad_probe_suspends_for_the_whole_fleet_until_a_good_one(
             agent.put(probe_report=bad)
         agent.put(probe_report=node_pb2.ProbeReport(egress_id=other, stage="tcp", detail="x"))
         await until(lambda: [item.subject for item in agent.suspensions] == ["px1"])
+        assert [item.reason for item in agent.suspensions] == ["proxy-auth: refused"]
         await submit(store, 20)
         await until(lambda: sent_some(store, more_than=0))
         assert {m.egress_id for m in agent.spool.values()}.isdisjoint({"px1"})
@@ -30,5 +31,7 @@ async def test_a_bad_probe_suspends_for_the_whole_fleet_until_a_good_one(
         await until(lambda: not agent.suspensions)
         await submit(store, 20, "again")
         await until(lambda: any(m.egress_id == "px1" for m in agent.spool.values()))
-    assert len(await audit_of(store, "suspend-egress")) == 1
+    assert [row["reason"] for row in await audit_of(store, "suspend-egress")] == [
+        "proxy-auth: refused"
+    ]
     assert len(await audit_of(store, "release-egress")) == 1
