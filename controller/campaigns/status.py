@@ -31,6 +31,7 @@ async def status(tx: Transaction, id_: str) -> campaign_pb2.CampaignStatus:
         told.recipients += row["count"]
         if row["state"] == "open":
             told.open += row["count"]
+            _add_step(told, row)
         elif row["state"] == "stopped":
             told.stopped[row["reason"]] += row["count"]
         elif row["state"] == "refused":
@@ -38,6 +39,19 @@ async def status(tx: Transaction, id_: str) -> campaign_pb2.CampaignStatus:
             refused[row["reason"].partition(":")[0]] += row["count"]
     told.refused.update(refused)
     return told
+
+
+def _add_step(told: campaign_pb2.CampaignStatus, row: Row) -> None:
+    """Open recipients of one step; those who get a message once more come in a row of their own."""
+    if not told.steps or told.steps[-1].step != row["step"]:
+        told.steps.add(step=row["step"])
+    step = told.steps[-1]
+    step.waiting += row["waiting"]
+    step.under_way += row["count"] - row["waiting"]
+    if row["next_at"] is not None:
+        first = _stamp(row["next_at"])
+        if not step.HasField("next_at") or first.ToDatetime() < step.next_at.ToDatetime():
+            step.next_at.CopyFrom(first)
 
 
 async def shown(

@@ -79,6 +79,16 @@ def steer(session: Session, id_: str, action: str, reason: str, dry_run: bool) -
         print(f"{told.on_nodes:,} are on nodes {may}")
 
 
+def _step(step: Any) -> str:
+    name = f"follow-up {step.step}" if step.step else "first message"
+    words = f"{step.under_way:>9,} with the {name} under way" if step.under_way else ""
+    if not step.waiting:
+        return words
+    day = f"the first on {moment(step, 'next_at')} UTC"
+    waiting = f"{step.waiting:>9,} had the {name}, wait for the next ({day})"
+    return "\n".join(filter(None, (words, waiting)))
+
+
 def _details(told: Any) -> Iterator[tuple[str, Any]]:
     settings = told.settings
     yield "campaign", settings.id
@@ -97,6 +107,8 @@ def _details(told: Any) -> Iterator[tuple[str, Any]]:
     yield "follow-ups", ", ".join(f"{days} days" for days in settings.delays_days)
     yield "recipients", number(told.recipients)
     yield "still open", number(told.open) if settings.delays_days else ""
+    if settings.delays_days:
+        yield "", "\n".join(_step(each) for each in told.steps)
     yield (
         "messages",
         "\n".join(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from controller.audit import Entry as AuditEntry
 from controller.audit import write_audits
+from controller.campaigns.stop import Heard, stop
 from controller.feedback.entry import Entry, Kind
 from controller.health import counts
 from controller.health.tally import Tally, Whose
@@ -17,6 +18,13 @@ from controller.suppression.change import add
 from controller.suppression.entry import Entry as Suppression
 
 SQL = queries.load("feedback")
+# Why nothing follows in campaigns.
+_WHY = {
+    Kind.REPLY: "the recipient replied",
+    Kind.BOUNCE: "a message bounced",
+    Kind.UNSUBSCRIBE: "the recipient unsubscribed",
+    Kind.COMPLAINT: "the recipient complained",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +88,17 @@ async def take(tx: Transaction, rows: Sequence[tuple[Entry, About]], actor: str)
     )
     new = [first[row["message_id"], row["kind"]] for row in kept]
     suppressed = await _suppress(tx, new, actor)
+    await stop(tx, [_heard(entry, about) for entry, about in new], actor)
     await write_audits(tx, _audit(new, actor))
     await _count(tx, new)
     return Taken(new, suppressed)
+
+
+def _heard(entry: Entry, about: About) -> Heard:
+    recipient = about.recipient.lower()
+    return Heard(
+        about.message_id, about.client_id, recipient, _WHY[entry.kind], entry.ends_recipient
+    )
 
 
 async def _count(tx: Transaction, new: Sequence[tuple[Entry, About]]) -> None:

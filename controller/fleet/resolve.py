@@ -15,7 +15,7 @@ from controller.fleet.errors import BadRequestError, NotFoundError, RefusedError
 from controller.fleet.ordering import reason_given, run_order
 from controller.fleet.pages import clean
 from controller.message_life import STEPS, Event, State
-from controller.store import Store, Transaction, queries
+from controller.store import Row, Store, Transaction, queries
 
 _SQL = queries.load("resolutions")
 _EVENTS = {
@@ -48,11 +48,8 @@ async def resolve(
             raise NotFoundError(f"there is no message {id_!r}; `postfleet message list` shows them")
         if State(found["state"]) is not State.UNCERTAIN:
             raise RefusedError([f"message {id_} is {found['state']}, there is nothing to resolve"])
-        holder = found["holder"] or ""
-        if holder:
-            discard = {"node_id": holder, "queue_id": found["queue_id"]}
-            await tx.execute(_SQL["want_discard"], id=id_, **discard, resend=event is Event.RESENT)
-        await _carry_out(tx, id_, event, reason, holder)
+        words = ": ".join(filter(None, (_WORDS[event], reason)))
+        holder = await carry_out(tx, id_, found, event, words)
         await write_audit(
             tx,
             actor=actor,
@@ -67,12 +64,24 @@ async def resolve(
     return await run_order(store, work, request.dry_run)
 
 
-async def _carry_out(tx: Transaction, id_: str, event: Event, reason: str, holder: str) -> None:
-    words = ": ".join(filter(None, (_WORDS[event], reason)))
+async def send_again(tx: Transaction, id_: str, words: str) -> None:
+    """Lets an uncertain message be sent once more, for that reason, where it still is uncertain."""
+    found = await tx.fetch_optional(_SQL["lock_message"], id=id_)
+    if found is not None and State(found["state"]) is State.UNCERTAIN:
+        await carry_out(tx, id_, found, Event.RESENT, words)
+
+
+async def carry_out(tx: Transaction, id_: str, found: Row, event: Event, words: str) -> str:
+    """Does it to a locked message; gives the node that has its queue file to delete, or ''."""
+    holder: str = found["holder"] or ""
+    if holder:
+        discard = {"node_id": holder, "queue_id": found["queue_id"]}
+        await tx.execute(_SQL["want_discard"], id=id_, **discard, resend=event is Event.RESENT)
     if event is not Event.RESENT:
         await tx.execute(_SQL["end"], id=id_, state=str(STEPS[event].target), reason=words)
-    elif holder:
-        waiting = f"{words}; waits until node {holder} has deleted its queue file"
-        await tx.execute(_SQL["say_why_waiting"], id=id_, reason=waiting)
-    else:
+        return holder
+    waits = f"; waits until node {holder} has deleted its queue file" if holder else ""
+    await tx.execute(_SQL["say_why_waiting"], id=id_, reason=words + waits)
+    if not holder:
         await resend(tx, [id_])
+    return holder

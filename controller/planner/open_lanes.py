@@ -44,7 +44,8 @@ def lane_of(row: Row, client_id: str) -> Lane:
         priority=row["priority"],
         follow_up=row["follow_up"],
         week=week_of(row["time_zone"], windows) if windows else None,
-        domains=None if row["domains"] is None else frozenset(row["domains"]),
+        # A follow-up comes from the mailbox that began, also where the pool is another one since.
+        domains=None if row["follow_up"] or row["domains"] is None else frozenset(row["domains"]),
         mailboxes=frozenset(row["mailboxes"] or ()),
         burst=UNLIMITED if row["burst_per_hour"] is None else row["burst_per_hour"],
     )

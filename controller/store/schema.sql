@@ -778,7 +778,7 @@ CREATE INDEX audit_by_subject ON public.audit USING btree (subject, id);
 
 CREATE INDEX campaign_of_client ON public.campaign USING btree (client_id, id);
 
-CREATE INDEX campaign_recipient_due ON public.campaign_recipient USING btree (next_at) WHERE ((state = 'open'::text) AND (next_at IS NOT NULL));
+CREATE INDEX campaign_recipient_due ON public.campaign_recipient USING btree (campaign_id, next_at) WHERE ((state = 'open'::text) AND (next_at IS NOT NULL));
 
 CREATE INDEX campaign_recipient_open ON public.campaign_recipient USING btree (campaign_id) WHERE (state = 'open'::text);
 

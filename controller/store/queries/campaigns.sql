@@ -92,6 +92,92 @@ WHERE campaign_id = %(id)s AND state = 'open'
 -- What was to follow.
 DELETE FROM campaign_follow_up WHERE campaign_id = %(id)s
 
+-- ended --
+-- Messages whose campaigns have not looked yet at how they ended, with the recipient who waits for
+-- that; locked.
+SELECT m.id, m.state, m.final_at, m.mailbox, l.campaign_id, c.delays_days, c.on_uncertain,
+       r.recipient, r.step, r.state AS stands, r.reason AS why
+FROM message AS m
+JOIN campaign_lane AS l ON l.id = m.lane
+JOIN campaign AS c ON c.id = l.campaign_id
+LEFT JOIN campaign_recipient AS r
+  ON r.campaign_id = l.campaign_id AND r.recipient = lower(m.recipient) AND r.message_id = m.id
+WHERE m.awaited
+  AND m.state IN ('sent', 'bounced', 'expired', 'suppressed', 'cancelled', 'uncertain')
+ORDER BY m.lane, m.id
+LIMIT %(limit)s
+FOR UPDATE OF m SKIP LOCKED
+
+-- looked_at --
+-- Their campaigns know how these ended.
+UPDATE message SET awaited = false WHERE id = ANY(%(ids)s)
+
+-- go_on --
+-- What comes next for recipients (the arrays run in parallel), where they still stand as they did.
+UPDATE campaign_recipient AS r
+SET state = t.state, next_at = t.next_at, reason = t.reason, mailbox = t.mailbox
+FROM unnest(%(campaign_ids)s::text[], %(recipients)s::text[], %(message_ids)s::text[],
+            %(stood)s::text[], %(states)s::text[], %(next_ats)s::timestamptz[], %(reasons)s::text[],
+            %(mailboxes)s::text[])
+     AS t (campaign_id, recipient, message_id, stood, state, next_at, reason, mailbox)
+WHERE r.campaign_id = t.campaign_id AND r.recipient = t.recipient AND r.message_id = t.message_id
+  AND r.state = t.stood
+
+-- drop_rest --
+-- What was to follow for these recipients (the arrays run in parallel).
+DELETE FROM campaign_follow_up AS f
+USING unnest(%(campaign_ids)s::text[], %(recipients)s::text[]) AS t (campaign_id, recipient)
+WHERE f.campaign_id = t.campaign_id AND f.recipient = t.recipient
+
+-- due --
+-- Follow-ups whose time has come, of each campaign that runs at most so many, the longest due first.
+SELECT c.id AS campaign_id, r.recipient, r.time_zone, r.mailbox, f.step, f.address, f.content
+FROM campaign AS c
+CROSS JOIN LATERAL (
+    SELECT * FROM campaign_recipient AS x
+    WHERE x.campaign_id = c.id AND x.state = 'open' AND x.next_at <= now()
+    ORDER BY x.next_at
+    LIMIT %(limit)s
+) AS r
+JOIN campaign_follow_up AS f
+  ON f.campaign_id = r.campaign_id AND f.recipient = r.recipient AND f.step = r.step + 1
+WHERE c.state = 'running'
+ORDER BY c.id, r.next_at
+
+-- took_step --
+-- These follow-ups are messages now (the arrays run in parallel), or (`message_id` NULL) were refused;
+-- gives those whose recipients still waited for them.
+UPDATE campaign_recipient AS r
+SET step = CASE WHEN t.message_id IS NULL THEN r.step ELSE t.step END,
+    message_id = coalesce(t.message_id, r.message_id), state = t.state, reason = t.reason, next_at = NULL
+FROM unnest(%(recipients)s::text[], %(steps)s::integer[], %(message_ids)s::text[],
+            %(states)s::text[], %(reasons)s::text[])
+     AS t (recipient, step, message_id, state, reason)
+WHERE r.campaign_id = %(id)s AND r.recipient = t.recipient AND r.step = t.step - 1
+  AND r.state = 'open' AND r.next_at IS NOT NULL
+RETURNING r.recipient
+
+-- drop_step --
+-- What is a message now is kept there.
+DELETE FROM campaign_follow_up AS f
+USING unnest(%(recipients)s::text[], %(steps)s::integer[]) AS t (recipient, step)
+WHERE f.campaign_id = %(id)s AND f.recipient = t.recipient AND f.step = t.step
+
+-- stop --
+-- Nothing more goes to these recipients (the arrays run in parallel): in the campaign of the message
+-- that something came back about, or (`everywhere`) in all of the client's.
+UPDATE campaign_recipient AS r
+SET state = 'stopped', next_at = NULL, reason = t.reason
+FROM unnest(%(message_ids)s::text[], %(client_ids)s::text[], %(recipients)s::text[],
+            %(reasons)s::text[], %(everywhere)s::boolean[])
+     AS t (message_id, client_id, recipient, reason, everywhere)
+JOIN campaign AS c ON c.client_id = t.client_id
+WHERE r.campaign_id = c.id AND r.recipient = t.recipient AND r.state = 'open'
+  AND (t.everywhere OR EXISTS (SELECT 1 FROM message AS m
+                               JOIN campaign_lane AS l ON l.id = m.lane
+                               WHERE m.id = t.message_id AND l.campaign_id = c.id))
+RETURNING r.campaign_id, r.recipient, r.message_id, r.reason
+
 -- show --
 -- Campaigns as they stand: one (id), or those after a name that contain `filter`.
 SELECT * FROM campaign
@@ -108,10 +194,12 @@ WHERE m.lane IN (SELECT l.id FROM campaign_lane AS l WHERE l.campaign_id = %(id)
 GROUP BY m.state
 
 -- count_recipients --
--- Its recipients by state, and why.
-SELECT state, reason, count(*) AS count FROM campaign_recipient
+-- Its recipients by state, why, and step; how many of them wait for the next step's day.
+SELECT state, reason, step, count(*) AS count, count(next_at) AS waiting, min(next_at) AS next_at
+FROM campaign_recipient
 WHERE campaign_id = %(id)s
-GROUP BY state, reason
+GROUP BY state, reason, step
+ORDER BY step
 
 -- finish --
 -- Campaigns of which nothing waits, is on its way or is to follow.

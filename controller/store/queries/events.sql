@@ -28,6 +28,8 @@ UPDATE message AS m
 SET state = t.state, queue_id = t.queue_id, attempts = t.attempts, reason = t.reason,
     stored = t.stored, epoch = t.epoch,
     final_at = CASE WHEN t.final THEN now() END,
+    -- Its campaign took it for uncertain, and is to hear what came after all.
+    awaited = m.awaited OR (m.state = 'uncertain' AND m.lane > 0),
     not_before = greatest(m.not_before, least(t.not_before, now() + interval '1 day'))
 FROM unnest(%(ids)b::text[], %(states)b::text[], %(queue_ids)b::text[], %(attempts)s::integer[],
             %(reasons)b::text[], %(stored)s::boolean[], %(epochs)s::bigint[],

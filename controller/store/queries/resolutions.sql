@@ -9,21 +9,26 @@ FROM message AS m WHERE m.id = %(id)s
 FOR UPDATE OF m
 
 -- end --
--- An operator's word ends it.
-UPDATE message SET state = %(state)s, reason = %(reason)s, final_at = now() WHERE id = %(id)s
+-- An operator's word ends it; its campaign hears of it.
+UPDATE message
+SET state = %(state)s, reason = %(reason)s, final_at = now(), awaited = awaited OR lane > 0
+WHERE id = %(id)s
 
 -- say_why_waiting --
--- It is to be sent again, but not yet.
+-- It is to be sent again.
 UPDATE message SET reason = %(reason)s WHERE id = %(id)s
 
 -- resend --
 -- These begin anew, with another day's and hour's allowance; what they took before may have been
 -- used. That somebody wanted them cancelled before is over: the last word of operators holds. The
--- node stays named as the last one, so that late evidence of it is still believed.
+-- node stays named as the last one, so that late evidence of it is still believed. Its campaign is to
+-- look again at how it ends.
 UPDATE message
 SET state = 'accepted', egress_id = NULL, epoch = NULL, queue_id = '', stored = false,
     charged_day = NULL, charged_hour = NULL, charged_provider = NULL, cancel_asked_by = NULL,
-    reason = 'an operator lets it be sent again'
+    awaited = awaited OR lane > 0,
+    -- what `say_why_waiting` said, without what is waited for no more
+    reason = split_part(reason, '; waits until node', 1)
 WHERE id = ANY(%(ids)s) AND state = ANY(%(sources)s)
 
 -- want_discard --

@@ -382,6 +382,7 @@ class CampaignStatus(_message.Message):
     STOPPED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     ON_NODES_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
     state: _builtins.str
     """running, paused, finished, cancelled"""
     reason: _builtins.str
@@ -411,6 +412,10 @@ class CampaignStatus(_message.Message):
     def refused(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Recipients that intake refused, by the reason."""
 
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedCompositeFieldContainer[Global___CampaignStep]:
+        """Where the open recipients are, by step; only steps that have some."""
+
     def __init__(
         self,
         *,
@@ -427,14 +432,49 @@ class CampaignStatus(_message.Message):
         stopped: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         refused: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         on_nodes: _builtins.int = ...,
+        steps: _abc.Iterable[Global___CampaignStep] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "created_at", b"created_at", "settings", b"settings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "changed_by", b"changed_by", "created_at", b"created_at", "created_by", b"created_by", "messages", b"messages", "on_nodes", b"on_nodes", "open", b"open", "reason", b"reason", "recipients", b"recipients", "refused", b"refused", "settings", b"settings", "state", b"state", "stopped", b"stopped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed_at", b"changed_at", "changed_by", b"changed_by", "created_at", b"created_at", "created_by", b"created_by", "messages", b"messages", "on_nodes", b"on_nodes", "open", b"open", "reason", b"reason", "recipients", b"recipients", "refused", b"refused", "settings", b"settings", "state", b"state", "steps", b"steps", "stopped", b"stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CampaignStatus: _TypeAlias = CampaignStatus  # noqa: Y015
+
+@_typing.final
+class CampaignStep(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STEP_FIELD_NUMBER: _builtins.int
+    UNDER_WAY_FIELD_NUMBER: _builtins.int
+    WAITING_FIELD_NUMBER: _builtins.int
+    NEXT_AT_FIELD_NUMBER: _builtins.int
+    step: _builtins.int
+    """The last message that was made for them: 0 the first one, 1 the first follow-up."""
+    under_way: _builtins.int
+    """Recipients whose message of this step has not ended."""
+    waiting: _builtins.int
+    """Recipients whose message of this step was sent, and who wait for the day of the next."""
+    @_builtins.property
+    def next_at(self) -> _timestamp_pb2.Timestamp:
+        """The first of those days."""
+
+    def __init__(
+        self,
+        *,
+        step: _builtins.int = ...,
+        under_way: _builtins.int = ...,
+        waiting: _builtins.int = ...,
+        next_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_at", b"next_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_at", b"next_at", "step", b"step", "under_way", b"under_way", "waiting", b"waiting"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CampaignStep: _TypeAlias = CampaignStep  # noqa: Y015
 
 @_typing.final
 class ListCampaignsRequest(_message.Message):
