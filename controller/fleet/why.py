@@ -1,4 +1,4 @@
-"""postfleet why: reads what applies to a mailbox or a message; the planner's code explains it."""
+"""postfleet why: reads what applies to something; the planner's code explains it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import fleet_pb2
 
 from controller.fleet.errors import BadRequestError, NotFoundError
+from controller.fleet.why_campaign import why_campaign
 from controller.fleet.why_egress import node_words as _node
 from controller.fleet.why_egress import why_egress
 from controller.message_life import FINAL, State
@@ -32,7 +33,7 @@ _PROGRESS = queries.load("warm_up")["progress"]
 
 
 async def explain(store: Store, request: fleet_pb2.WhyRequest) -> fleet_pb2.WhyReply:
-    """Answers for `mailbox`, `message` and `egress`. Raises NotFoundError, BadRequestError."""
+    """Answers for the kinds of WhyRequest. Raises NotFoundError, BadRequestError."""
     subject = f"{request.kind} {request.id}"
     async with store.transaction() as tx:
         match request.kind:
@@ -42,8 +43,11 @@ async def explain(store: Store, request: fleet_pb2.WhyRequest) -> fleet_pb2.WhyR
                 facts = await _message(tx, request.id)
             case "egress":
                 facts = await why_egress(tx, request.id)
+            case "campaign":
+                facts = await why_campaign(tx, request.id, await _settings(tx))
             case kind:
-                raise BadRequestError(f"kind: {kind!r}; there are mailbox, message and egress")
+                there = "mailbox, message, egress and campaign"
+                raise BadRequestError(f"kind: {kind!r}; there are {there}")
     return fleet_pb2.WhyReply(
         subject=subject, verdict=verdict(facts, subject), facts=[_told(fact) for fact in facts]
     )

@@ -1,4 +1,4 @@
-"""postfleet why: what applies to a mailbox, a message or an egress, and what stops it."""
+"""postfleet why: what applies to a mailbox, message, egress or campaign, and what stops it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def message(
 def egress(session: Session, egress: EgressId) -> None:
     """Say whether an egress may send now: suspensions, its node, and who cannot reach its proxy."""
     _explain(session, "egress", egress)
+
+
+@add(group, "campaign", examples=("postfleet why campaign november-2026",))
+def campaign(
+    session: Session,
+    campaign: Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name of a campaign")],
+) -> None:
+    """Say why a campaign's mail waits: windows, burst, what keeps the mailboxes of its pool."""
+    _explain(session, "campaign", campaign)
 
 
 def _explain(session: Session, kind: str, id_: str) -> None:

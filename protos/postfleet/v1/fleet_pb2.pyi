@@ -929,7 +929,7 @@ class WhyRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """mailbox, message, egress"""
+    """mailbox, message, egress, campaign"""
     id: _builtins.str
     def __init__(
         self,

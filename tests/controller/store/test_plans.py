@@ -27,6 +27,7 @@ FEW = {
     "inventory.remove_client": "clients that leave the inventory",
     "throttle.choose_trials": "open breakers whose time has come",
     "throttle.choose_turns": "slowed pairs whose turn it is",
+    "why.campaign_rivals": "campaigns of one client, when somebody asks",
 }
 
 FILL = """
