@@ -16,6 +16,7 @@ from postfleet.v1 import (
     campaign_pb2_grpc,
     feedback_pb2_grpc,
     fleet_pb2_grpc,
+    forecast_pb2_grpc,
     health_pb2_grpc,
     shaping_pb2_grpc,
     submission_pb2_grpc,
@@ -52,6 +53,7 @@ class Connection:
             suppression_pb2_grpc.SuppressionServiceStub(channel),
             shaping_pb2_grpc.ShapingServiceStub(channel),
             feedback_pb2_grpc.FeedbackServiceStub(channel),
+            forecast_pb2_grpc.ForecastServiceStub(channel),
             health_pb2_grpc.HealthServiceStub(channel),
         )
         self.submission = submission_pb2_grpc.SubmissionServiceStub(channel)

@@ -18,6 +18,7 @@ ALLOWED: dict[str, frozenset[Kind]] = {
     "postfleet.v1.HealthService": frozenset({Kind.OPERATOR}),
     "postfleet.v1.FeedbackService": frozenset({Kind.OPERATOR, Kind.CLIENT}),
     "postfleet.v1.CampaignService": frozenset({Kind.OPERATOR}),
+    "postfleet.v1.ForecastService": frozenset({Kind.OPERATOR}),
     "postfleet.v1.ShapingService": frozenset({Kind.OPERATOR}),
     "grpc.health.v1.Health": _ANYBODY,
     "grpc.reflection.v1alpha.ServerReflection": _ANYBODY,

@@ -8,6 +8,7 @@ from postfleet.v1 import (
     campaign_pb2_grpc,
     feedback_pb2_grpc,
     fleet_pb2_grpc,
+    forecast_pb2_grpc,
     health_pb2_grpc,
     node_pb2_grpc,
     shaping_pb2_grpc,
@@ -20,6 +21,7 @@ from controller.desired.current import CurrentFleet
 from controller.events.recorder import Recorder
 from controller.feedback.service import FeedbackService
 from controller.fleet.service import FleetService
+from controller.forecast.service import ForecastService
 from controller.intake.service import SubmissionService
 from controller.keys.authority import FleetCa
 from controller.keys.sealing import Sealer
@@ -52,6 +54,7 @@ def services(
     suppression = SuppressionService(store)
     shaping = ShapingService(store)
     campaign = CampaignService(store)
+    forecast = ForecastService(store)
     feedback = FeedbackService(store)
     health = HealthService(store)
     return [
@@ -79,6 +82,12 @@ def services(
             "postfleet.v1.CampaignService",
             lambda server: campaign_pb2_grpc.add_CampaignServiceServicer_to_server(
                 campaign, server
+            ),
+        ),
+        (
+            "postfleet.v1.ForecastService",
+            lambda server: forecast_pb2_grpc.add_ForecastServiceServicer_to_server(
+                forecast, server
             ),
         ),
         (

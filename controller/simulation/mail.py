@@ -43,6 +43,7 @@ class Mail(Queues):
         self._own: dict[str, dict[Lane, _Lines]] = {}
         # What `heads` gives of `_any`, until it changes.
         self._heads: list[tuple[Lane, Sequence[Waiting]]] | None = None
+        self._has_pools = False
         self.waiting = 0
         """Messages in all."""
 
@@ -68,13 +69,25 @@ class Mail(Queues):
         return set(self._own)
 
     def heads(self, box: Box) -> Iterable[tuple[Lane, Sequence[Waiting]]]:
-        """As the planner's queues give them. Lanes have no pool here."""
+        """As the planner's queues give them."""
         if self._heads is None:
             self._heads = [(lane, _heads(lines)) for lane, lines in self._any.items()]
+            self._has_pools = any(lane.has_pool for lane, _ in self._heads)
+        shared = self._heads
+        if self._has_pools:
+            shared = [each for each in shared if each[0].admits(box.sender)]
         own = self._own.get(box.address)
-        if own is None:
-            return self._heads
-        return [*((lane, _heads(lines)) for lane, lines in own.items()), *self._heads]
+        found = shared if own is None else [*((each, _heads(own[each])) for each in own), *shared]
+        return [each for each in found if each[0].is_internal] if box.internal else found
+
+    def lanes_waiting(self, campaign: int) -> set[Lane]:
+        """The lanes in which mail of this campaign waits."""
+        return {
+            lane
+            for lanes in (self._any, *self._own.values())
+            for lane, lines in lanes.items()
+            if any(line[0].letter.campaign == campaign for line in lines.values())
+        }
 
     def remove(self, message: Waiting) -> None:
         """One of the heap that the message stands for."""

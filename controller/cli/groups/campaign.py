@@ -85,6 +85,33 @@ def status(session: Session, campaign: Name) -> None:
 
 @add(
     group,
+    "forecast",
+    examples=(
+        "postfleet campaign forecast november-2026",
+        "postfleet campaign forecast november-2026 --json | jq -r .finishes_at",
+    ),
+)
+def forecast(
+    session: Session,
+    campaign: Name,
+    days: Annotated[
+        int,
+        typer.Option("--days", metavar="N", min=1, max=366, help="How many days to look ahead"),
+    ] = 120,
+) -> None:
+    """Say when a campaign will be through under today's limits, and what limits it.
+
+    The planner's own choice goes on from the present, hour by hour: all that waits of the client,
+    its limits, windows, warm-ups and follow-ups. Every message is taken to arrive and nobody to
+    answer; no other mail comes. Changes nothing.
+    """
+    from controller.cli.campaign_forecast import forecast as run
+
+    run(session, campaign, days)
+
+
+@add(
+    group,
     "pause",
     examples=("postfleet campaign pause november-2026 --reason 'the link is broken'",),
 )

@@ -162,3 +162,19 @@ async def test_a_bad_row_starts_nothing(cli: Cli, tmp_path: Path) -> None:
     assert ran.code == 1
     assert "line 8, column email: 'nobody': there is no @" in ran.err
     assert rows(cli, "SELECT count(*) FROM campaign") == [(0,)]
+
+
+async def test_a_forecast_says_when_it_is_through(cli: Cli) -> None:
+    await cli.apply()
+    await cli("campaign", "start", write(cli, more="windows: [daily 00:00-24:00]\n"
+                                                   "time_zone: UTC\n"))  # fmt: skip
+    found = (await cli("campaign", "forecast", "november", "--json")).data
+    assert found["id"] == "november"
+    assert sum(int(step["messages"]) for step in found["steps"]) in (6, 12)
+    shown = await cli("campaign", "forecast", "november")
+    assert shown.code == 0, shown.err
+    assert "campaign november will be through on " in shown.out
+    unknown = await cli("campaign", "forecast", "may")
+    assert unknown.code == 4
+    assert "there is no campaign 'may'" in unknown.err
+    assert (await cli("campaign", "forecast", "november", "--days", "0")).code == 2

@@ -24,6 +24,7 @@ Plan = dict[str, Any]
 FEW = {
     "campaigns.finish": "lanes of campaigns in which no recipient is open",
     "campaigns.all_ended": "lanes of campaigns that are being cancelled",
+    "forecast.campaign": "lanes of one campaign, when somebody asks",
     "inventory.remove_client": "clients that leave the inventory",
     "throttle.choose_trials": "open breakers whose time has come",
     "throttle.choose_turns": "slowed pairs whose turn it is",
