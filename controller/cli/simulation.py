@@ -14,6 +14,7 @@ from controller.cli.exits import Exit
 from controller.cli.failure import Failure
 from controller.cli.output import notes, number, print_json, print_table
 from controller.providers.table import open_table
+from controller.simulation.plot import svg
 from controller.simulation.run import simulate
 from controller.simulation.scenario import Scenario
 from controller.simulation.scenario_file import Known, ScenarioError, load
@@ -24,21 +25,43 @@ from inventory.load import parse as parse_inventory
 from inventory.reference import render
 from inventory.schema import Inventory
 
+# On internal days a mailbox sends warm-up mail alone.
+_SENDING = tuple(stage for stage in STAGES if stage != "internal")
 
-def show(session: Session, file: Path | None, name: str, days: int, seed: int) -> None:
-    """All of it. Raises Failure where the inventory or the scenario has mistakes."""
+
+def show(
+    session: Session, file: Path | None, name: str, days: int, seed: int, plot: Path | None
+) -> None:
+    """All of it. Raises Failure where the inventory, the scenario or the plot's name is wrong."""
     inventory, scenario = _read(file, name)
+    if plot is not None:
+        _writable(plot)
     with _progress() as bar:
         task = bar.add_task("simulated", total=days)
         found = simulate(
             inventory, scenario, days, seed, lambda day: bar.update(task, completed=day)
         )
+    if plot is not None:
+        plot.write_text(svg(found), encoding="utf-8")
+        notes().print(f"drawn into {plot}", highlight=False)
     if session.json:
         print_json(as_data(found))
     else:
         _print(found)
     if found.cap_violations:
         raise typer.Exit(Exit.REFUSED)
+
+
+def _writable(plot: Path) -> None:
+    """Said before a minute of work, not after it."""
+    if plot.suffix.lower() != ".svg":
+        words = f"--plot {plot}: it is drawn as SVG; give a name that ends with .svg"
+        raise Failure(Exit.USAGE, f"{words}. Nothing was simulated")
+    try:
+        plot.touch()
+    except OSError as error:
+        words = f"--plot {plot}: {error.strerror}. Nothing was simulated"
+        raise Failure(Exit.REFUSED, words) from None
 
 
 def _read(file: Path | None, name: str) -> tuple[Inventory, Scenario]:
@@ -109,6 +132,7 @@ def _day(day: DayLine) -> dict[str, Any]:
         "day": day.number,
         "date": day.date.isoformat(),
         "delivered": day.total,
+        "warm_up": day.warm_up,
         "by_stage": {stage: day.sent[stage] for stage in STAGES},
         "by_provider": dict(sorted(day.providers.items())),
         "mailboxes": {stage: day.boxes[stage] for stage in STAGES},
@@ -123,13 +147,13 @@ def _day(day: DayLine) -> dict[str, Any]:
 
 
 def _print(found: Foresight) -> None:
-    heads = ("day", *STAGES, "together", "put off", "refused", "unknown", "complaints", "pauses",
-             "waiting")  # fmt: skip
+    heads = ("day", "warm-up mail", *_SENDING, "together", "put off", "refused", "unknown",
+             "complaints", "pauses", "waiting")  # fmt: skip
     print_table(
         ("date", *(f"#{head}" for head in heads)),
         [
-            (f"{day.date:%Y-%m-%d %a}", number(day.number),
-             *(number(day.sent[stage]) for stage in STAGES),
+            (f"{day.date:%Y-%m-%d %a}", number(day.number), number(day.warm_up),
+             *(number(day.sent[stage]) for stage in _SENDING),
              *map(number, (day.total, day.put_off, day.refused, day.unknown, day.complaints,
                            day.pauses, day.waiting)))
             for day in found.days

@@ -64,6 +64,11 @@ class Delivery:
         for each in assignments:
             letter, sender, at, day, _ = each
             assert isinstance(letter, Letter)
+            if letter.lane.is_internal:
+                saw(sender.mailbox, letter.provider, letter.lane.subject, at)
+                self.line.warm_up += 1
+                self.fleet.note_sent(sender, day)
+                continue
             if responses.stops and not responses.may_go(letter.provider, sender, at):
                 held.append(each)
                 id = f"{letter.id}/held"

@@ -20,8 +20,6 @@ from controller.simulation.scenario import Scenario
 from inventory.pacing import Pacing
 from inventory.schema import Client, Inventory, Limits
 
-INTERNAL_DAYS = 14
-"""Weeks 1 and 2 of a warm-up."""
 _DAY_LIMITS = {"mailbox": Limit.MAILBOX_DAY, "egress": Limit.EGRESS_DAY}
 
 
@@ -64,7 +62,9 @@ class VirtualFleet:
         boxes = self.boxes[client]
         for address, slot in slots.items():
             box = boxes[address]
-            boxes[address] = Box(box.sender, box.display_name, box.week, box.seed, slot)
+            boxes[address] = Box(
+                box.sender, box.display_name, box.week, box.seed, slot, box.health, box.internal
+            )
 
     def warm_up_caps(self) -> dict[tuple[Limit, str], int]:
         """What warm-ups admit today, as special caps of the planner."""
@@ -79,7 +79,7 @@ class VirtualFleet:
         return min(most, self.settings.day_limit(each.scope))
 
     def stage(self, sender: Sender) -> str:
-        """`weeks 1-2`, `warming` or `active`: of mailbox and egress what is less far."""
+        """`internal`, `warming` or `active`: of mailbox and egress what is less far."""
         days = [
             progress.day
             for key in (("mailbox", sender.mailbox), ("egress", sender.egress_id))
@@ -87,7 +87,7 @@ class VirtualFleet:
         ]
         if not days:
             return "active"
-        return "weeks 1-2" if min(days) <= INTERNAL_DAYS else "warming"
+        return "internal" if min(days) <= self.settings.warm_up.internal_days else "warming"
 
     def note_sent(self, sender: Sender, day: date) -> None:
         """A receiver took mail: the day counts for what is warming."""
@@ -107,7 +107,17 @@ class VirtualFleet:
                 each.signal = Signal.NONE
             if judged.over:
                 del self.warming[each.scope, each.subject]
+        if over:
+            self._mark_internal()
         return bool(over)
+
+    def _mark_internal(self) -> None:
+        """Which mailboxes send warm-up mail alone."""
+        for boxes in self.boxes.values():
+            for address, box in boxes.items():
+                internal = self.stage(box.sender) == "internal"
+                if internal is not box.internal:
+                    boxes[address] = box._replace(internal=internal)
 
     def _begin(self, scenario: Scenario) -> None:
         for scope, subject, warming, client, zone in _what_may_warm(self.inventory):
@@ -121,6 +131,7 @@ class VirtualFleet:
             name = zone or self.clients[client].time_zone or self.inventory.fleet.time_zone
             at = ZoneInfo(name)
             self.warming[scope, subject] = Progress(scope, subject, at, day, scenario.start)
+        self._mark_internal()
 
 
 def _today(now: datetime, zone: ZoneInfo) -> date:

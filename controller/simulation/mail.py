@@ -16,8 +16,8 @@ from controller.planner.lanes import Lane
 
 @dataclass(frozen=True, slots=True)
 class Letter(Waiting):
-    """One of `campaign` (its number in the simulation); `step` 0 is the first message, 1 the first
-    follow-up."""
+    """One of `campaign` (its number in the simulation, -1: of none); `step` 0 is the first message,
+    1 the first follow-up."""
 
     campaign: int = 0
     step: int = 0
@@ -88,6 +88,14 @@ class Mail(Queues):
             for lane, lines in lanes.items()
             if any(line[0].letter.campaign == campaign for line in lines.values())
         }
+
+    def drop(self, lane: Lane) -> None:
+        """All that names a mailbox and waits in this lane."""
+        for owner, lanes in list(self._own.items()):
+            lines = lanes.pop(lane, {})
+            self.waiting -= sum(heap.left for line in lines.values() for heap in line)
+            if not lanes:
+                del self._own[owner]
 
     def remove(self, message: Waiting) -> None:
         """One of the heap that the message stands for."""

@@ -10,19 +10,25 @@ from controller.simulation.campaigns import Course
 from controller.simulation.counter import Violation
 from controller.simulation.responses import Pause
 
-STAGES = ("weeks 1-2", "warming", "active")
+STAGES = ("internal", "warming", "active")
+"""Of a mailbox: on the internal days of a warm-up, further in one, in none."""
 
 
 @dataclass(slots=True)
 class DayLine:
-    """One day, by the fleet's clock. `sent`: taken by receivers, by stage of the mailbox;
-    `put_off` and `refused`: attempts; `pauses`: stops that began; `boxes`: mailboxes by stage, and
-    those `stopped` as the day ends; `waiting`: messages that have come and not gone."""
+    """One day, by the fleet's clock.
+
+    `warm_up`: warm-up mail that went within the fleet, which is in no other figure. `sent`: taken
+    by receivers, by stage of the mailbox; `put_off` and `refused`: attempts; `pauses`: stops that
+    began; `boxes`: mailboxes by stage, and those `stopped` as the day ends; `waiting`: messages
+    that have come and not gone.
+    """
 
     number: int
     date: date
     sent: Counter[str] = field(default_factory=Counter)
     providers: Counter[str] = field(default_factory=Counter)
+    warm_up: int = 0
     put_off: int = 0
     refused: int = 0
     unknown: int = 0

@@ -23,12 +23,13 @@ from lab.bench.rows_mail import MailRows
 from lab.bench.rows_placement import placement_rows
 from lab.bench.rows_planner import planner_rows
 from lab.bench.rows_scale import scale_rows
+from lab.bench.rows_simulate import simulate_rows
 from lab.bench.rows_spec import spec_rows
 from lab.errors import LabError
 
 GROUPS = (
     "placement", "planner", "scale", "throughput", "latency", "submission", "memory", "fleet",
-    "spec",
+    "spec", "simulate",
 )  # fmt: skip
 
 
@@ -72,6 +73,8 @@ def measure(
         results += placement_rows(say)
     if "planner" in groups:
         results += planner_rows(rounds, say)
+    if "simulate" in groups:
+        results += simulate_rows(say)
     if "scale" in groups:
         results += scale_rows(seconds, say)
     if {"throughput", "latency", "memory", "submission"} & set(groups):

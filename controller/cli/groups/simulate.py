@@ -27,6 +27,11 @@ Seed = Annotated[
     int, typer.Option("--seed", metavar="N", help="Of chance; the same number, the same result")
 ]
 
+Plot = Annotated[
+    Path | None,
+    typer.Option("--plot", metavar="FILE.svg", help="Draw it, as SVG, into this file, too"),
+]
+
 
 def simulate(
     session: Session,
@@ -34,6 +39,7 @@ def simulate(
     inventory: InventoryFile = None,
     scenario: ScenarioName = "steady",
     seed: Seed = 1,
+    plot: Plot = None,
 ) -> None:
     """Foresee what a fleet sends. Asks no controller, changes nothing.
 
@@ -43,4 +49,4 @@ def simulate(
     """
     from controller.cli.simulation import show
 
-    show(session, inventory, scenario, days, seed)
+    show(session, inventory, scenario, days, seed, plot)

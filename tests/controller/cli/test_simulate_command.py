@@ -76,3 +76,20 @@ def test_mistakes_are_told_and_nothing_is_simulated(tmp_path: Path) -> None:
     missing = CliRunner().invoke(app, ["simulate", "--inventory", str(tmp_path / "no.yaml")])
     assert missing.exit_code == 1
     assert "cannot read the inventory" in missing.stderr
+
+
+def test_it_is_drawn_and_a_plot_that_cannot_be_is_told_before_the_work(
+    files: tuple[str, str], tmp_path: Path
+) -> None:
+    plot = tmp_path / "fleet.svg"
+    ran = CliRunner().invoke(
+        app, ["simulate", "--days", "2", "--inventory", files[0], "--plot", str(plot)]
+    )
+    assert ran.exit_code == 0
+    assert plot.read_text().startswith("<svg ")
+    wrong = CliRunner().invoke(app, ["simulate", "--plot", str(tmp_path / "fleet.jpg")])
+    assert wrong.exit_code == 2
+    assert "ends with .svg. Nothing was simulated" in wrong.stderr
+    missing = CliRunner().invoke(app, ["simulate", "--plot", str(tmp_path / "no" / "f.svg")])
+    assert missing.exit_code == 1
+    assert "No such file or directory. Nothing was simulated" in missing.stderr

@@ -61,7 +61,7 @@ def test_a_warm_up_that_jumps_is_found_out(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(
         "controller.simulation.fleet.allowance", lambda curve, _: 12 if curve[0][1] == 5 else 50
     )
-    found = simulate(fleet(20), scenario(mailboxes="new"), 3)
+    found = simulate(fleet(20, warm_up={"internal_days": 0}), scenario(mailboxes="new"), 3)
     assert {each.limit for each in found.violations} == {"mailbox day"}
     assert max(each.cap for each in found.violations) <= 7
 
@@ -77,12 +77,32 @@ def test_the_same_seed_gives_the_same_and_another_one_another() -> None:
 def test_what_is_new_climbs_its_curve_and_ends_active() -> None:
     found = simulate(fleet(16), scenario(mailboxes="new"), 45)
     first, last = found.days[0], found.days[-1]
-    assert first.sent.total() <= 16 * 5
-    assert set(first.sent) == {"weeks 1-2"}
+    assert 0 < first.warm_up <= 16 * 5
+    assert last.warm_up == 0
     assert set(found.days[20].sent) == {"warming"}
     assert last.boxes == {"active": 16}
-    totals = [day.total for day in found.days]
+    totals = [day.total + day.warm_up for day in found.days]
     assert all(after <= before * 1.6 + 30 for before, after in pairwise(totals))
+
+
+def test_internal_days_have_warm_up_mail_alone_which_is_in_no_campaigns_figure() -> None:
+    found = simulate(fleet(16), scenario(mailboxes="new"), 20)
+    assert found.violations == []
+    internal = [day for day in found.days if day.boxes["internal"] == 16]
+    assert len(internal) >= 13
+    for day in internal:
+        assert day.total == 0
+        assert day.warm_up > 0
+    mixed = found.days[-1]
+    assert mixed.total > 0
+    assert mixed.warm_up > 0
+    assert found.delivered == sum(each.sent for each in found.campaigns)
+    alone = simulate(fleet(1), scenario(mailboxes="new"), 20)
+    assert alone.days[-1].boxes == {"internal": 1}
+    without = simulate(fleet(16, warm_up={"internal_days": 0, "mixed_days": 0}),
+                       scenario(mailboxes="new"), 3)  # fmt: skip
+    assert [day.warm_up for day in without.days] == [0, 0, 0]
+    assert all(day.total > 0 for day in without.days)
 
 
 def test_a_bad_receiver_leads_to_less_volume_and_not_to_more() -> None:
