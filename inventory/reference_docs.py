@@ -52,7 +52,7 @@ largest node whole, all nodes in one failure domain.
 """
 
 
-def models() -> Iterator[tuple[str, type[BaseModel]]]:
+def models(root: type[BaseModel] = Inventory) -> Iterator[tuple[str, type[BaseModel]]]:
     """(path in the file, model) of every part, from the top down."""
     seen: set[type[BaseModel]] = set()
 
@@ -67,18 +67,22 @@ def models() -> Iterator[tuple[str, type[BaseModel]]]:
             for each in models_in(field.annotation):
                 yield from below(inner, each)
 
-    yield from below("", Inventory)
+    yield from below("", root)
 
 
 def page() -> str:
     """The page as Markdown."""
-    lines = [_HEAD]
-    for path, model in models():
-        lines += [(f"## `{path}`" if path else "## The file") + _kind(model), "", _about(model), ""]
-        lines += ["| field | what it takes | default | meaning |", "|---|---|---|---|"]
-        lines += [_row(name, field) for name, field in model.model_fields.items()]
-        lines.append("")
-    return "\n".join([*lines, _RULES])
+    return "\n".join([_HEAD, *sections(Inventory), _RULES])
+
+
+def sections(root: type[BaseModel]) -> Iterator[str]:
+    """Lines of Markdown: a heading and a table of its fields for each part of a file."""
+    for path, model in models(root):
+        yield from ((f"## `{path}`" if path else "## The file") + _kind(model), "")
+        yield from (_about(model), "")
+        yield from ("| field | what it takes | default | meaning |", "|---|---|---|---|")
+        yield from (_row(name, field) for name, field in model.model_fields.items())
+        yield ""
 
 
 def _kind(model: type[BaseModel]) -> str:
@@ -91,7 +95,7 @@ def _about(model: type[BaseModel]) -> str:
 
 
 def _row(name: str, field: FieldInfo) -> str:
-    default = "required" if field.is_required() else _default(field.get_default())
+    default = "required" if field.is_required() else _default(name, field.get_default())
     meaning = " ".join((field.description or "").split())
     cells = (f"`{name}`", _takes(field), default, meaning)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -104,11 +108,11 @@ def _takes(field: FieldInfo) -> str:
     return f"a list of: {words}" if _is_list(field) else words
 
 
-def _default(value: Any) -> str:
-    if value is None or value == ():
-        return "none"
-    if value == "":
+def _default(name: str, value: Any) -> str:
+    if value == "" and name == "warming":
         return "`false`"
+    if value in (None, (), ""):
+        return "none"
     if isinstance(value, BaseModel):
         return "as below"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
