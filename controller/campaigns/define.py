@@ -38,9 +38,7 @@ async def define(
         mailboxes=pool["mailboxes"],
     )
     if before is None:
-        await tx.execute(
-            SQL["make"], **settings.parameters(), message_domain=client["domain"], actor=actor
-        )
+        await tx.execute(SQL["make"], **settings.parameters(), actor=actor)
     elif reply.changes:
         await tx.execute(SQL["change"], **settings.parameters(), actor=actor)
     if reply.made or reply.changes:

@@ -6,6 +6,7 @@ the next one is due, so a controller that dies in between leaves one or the othe
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
@@ -13,7 +14,7 @@ from controller.campaigns.after import STOPPED, Ended, after
 from controller.campaigns.define import SQL
 from controller.campaigns.letter import message_key
 from controller.campaigns.settings import Settings, stored
-from controller.campaigns.take import lanes_in, message_id, message_id_line, words_of
+from controller.campaigns.take import lanes_in, words_of
 from controller.fleet.resolve import send_again
 from controller.intake.check import Place, Submission
 from controller.intake.ingest import Result, Taken, ingest
@@ -21,6 +22,7 @@ from controller.intake.rejection import Code
 from controller.message_life import State
 from controller.store import Row, Store, Transaction
 
+_MESSAGE_ID = re.compile(rb"^Message-ID: (<[^>\r\n]+>)\r$", re.MULTILINE)
 # Why nothing follows where intake does not take a follow-up; other codes say so themselves.
 _REFUSED = {
     Code.SUPPRESSED: STOPPED[State.SUPPRESSED],
@@ -93,6 +95,7 @@ async def _send(store: Store, campaign_id: str, due: Sequence[Row]) -> None:
         settings = stored(row)
         zones = sorted({each["time_zone"] for each in due})
         lanes = await lanes_in(tx, campaign_id, zones, follow_up=True)
+        firsts = await _first_ids(tx, settings, due)
     batch = [
         Submission(
             message_key(settings.id, each["step"], each["address"]),
@@ -100,7 +103,7 @@ async def _send(store: Store, campaign_id: str, due: Sequence[Row]) -> None:
             each["mailbox"],
             each["address"],
             None,
-            _head(settings, row["message_domain"], each) + bytes(each["content"]),
+            _head(firsts.get(_first_key(settings, each))) + bytes(each["content"]),
             Place(lanes[each["time_zone"]], words_of(settings.id), _watched(settings, each)),
         )
         for each in due
@@ -119,11 +122,23 @@ async def _send(store: Store, campaign_id: str, due: Sequence[Row]) -> None:
         return
 
 
-def _head(settings: Settings, domain: str, row: Row) -> bytes:
-    """Message-ID, and the first message as the one that is answered (RFC 5322 section 3.6.4)."""
-    first = message_id(settings, domain, 0, row["address"])
-    own = message_id_line(settings, domain, row["step"], row["address"])
-    return own + b"In-Reply-To: " + first + b"\r\nReferences: " + first + b"\r\n"
+def _first_key(settings: Settings, row: Row) -> str:
+    return message_key(settings.id, 0, row["address"])
+
+
+async def _first_ids(tx: Transaction, settings: Settings, due: Sequence[Row]) -> dict[str, bytes]:
+    """The Message-IDs of their first messages, by key, as they stand in those."""
+    keys = [_first_key(settings, each) for each in due]
+    rows = await tx.fetch_all(SQL["headers"], client_id=settings.client_id, keys=keys)
+    found = {row["key"]: _MESSAGE_ID.search(bytes(row["added"])) for row in rows}
+    return {key: match[1] for key, match in found.items() if match}
+
+
+def _head(first: bytes | None) -> bytes:
+    """The first message is the one that is answered (RFC 5322 section 3.6.4)."""
+    if first is None:
+        return b""
+    return b"In-Reply-To: " + first + b"\r\nReferences: " + first + b"\r\n"
 
 
 def _watched(settings: Settings, row: Row) -> bool:

@@ -5,7 +5,6 @@ One transaction for each request, so a recipient is there with all of it or not 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from zoneinfo import ZoneInfo
@@ -40,7 +39,6 @@ class Target:
     """
 
     settings: Settings
-    message_domain: str
     client: Row
     pool: Row
     lanes: dict[str, int] = field(default_factory=dict)
@@ -61,17 +59,6 @@ class Wanted:
         return self.address.lower()
 
 
-def message_id_line(settings: Settings, domain: str, step: int, address: str) -> bytes:
-    """The Message-ID of a step, the same whenever it is asked for: follow-ups name the first."""
-    return b"Message-ID: " + message_id(settings, domain, step, address) + b"\r\n"
-
-
-def message_id(settings: Settings, domain: str, step: int, address: str) -> bytes:
-    """As it stands in Message-ID, In-Reply-To and References."""
-    key = message_key(settings.id, step, address)
-    return f"<{hashlib.sha256(key.encode()).hexdigest()[:32]}@{domain}>".encode()
-
-
 async def target(store: Store, campaign_id: str) -> Target:
     """The campaign of that name. Raises NotFoundError, RefusedError."""
     async with store.transaction() as tx:
@@ -84,7 +71,7 @@ async def target(store: Store, campaign_id: str) -> Target:
         client = await tx.fetch_optional(SQL["client"], id=settings.client_id)
         if client is None:
             raise RefusedError([f"client {settings.client_id!r} is not in the inventory"])
-        return Target(settings, row["message_domain"], client, await pool_of(tx, settings))
+        return Target(settings, client, await pool_of(tx, settings))
 
 
 async def take(
@@ -182,7 +169,7 @@ async def _store(store: Store, to: Target, placed: Sequence[Wanted]) -> list[Res
             "",
             each.address,
             None,
-            message_id_line(settings, to.message_domain, 0, each.address) + each.contents[0],
+            each.contents[0],
             Place(to.lanes[each.zone], words_of(settings.id), watched),
         )
         for each in placed

@@ -69,7 +69,6 @@ CREATE TABLE public.campaign (
     client_id text NOT NULL,
     state text DEFAULT 'running'::text NOT NULL,
     text_sha256 bytea NOT NULL,
-    message_domain text NOT NULL,
     priority integer NOT NULL,
     burst_per_hour integer,
     windows text[] NOT NULL,
@@ -91,8 +90,6 @@ CREATE TABLE public.campaign (
 );
 
 COMMENT ON COLUMN public.campaign.text_sha256 IS 'of its templates: a text is fixed once it began';
-
-COMMENT ON COLUMN public.campaign.message_domain IS 'stands in the Message-ID of its messages';
 
 COMMENT ON COLUMN public.campaign.domains IS 'of the pool, beside mailboxes; NULL: all of the client''s';
 

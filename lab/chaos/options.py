@@ -41,7 +41,9 @@ def parse(argv: list[str] | None, description: str, names: Sequence[str]) -> Opt
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--only", nargs="+", default=(), metavar="NAME", help="these scenarios")
+    parser.add_argument(
+        "--only", action="extend", nargs="+", default=[], metavar="NAME", help="these scenarios"
+    )
     parser.add_argument("--nodes", type=count, default=8, help="nodes to boot (default 8)")
     parser.add_argument("--mailboxes", type=count, default=0, help="default: 20 for each node")
     parser.add_argument(

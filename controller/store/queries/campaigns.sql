@@ -1,16 +1,16 @@
 -- lock --
 -- A campaign as it stands, held until the end of the transaction.
-SELECT id, client_id, state, text_sha256, message_domain, priority, burst_per_hour, windows,
-       time_zone, domains, mailboxes, delays_days, on_uncertain, reason
+SELECT id, client_id, state, text_sha256, priority, burst_per_hour, windows, time_zone,
+       domains, mailboxes, delays_days, on_uncertain, reason
 FROM campaign WHERE id = %(id)s
 FOR NO KEY UPDATE
 
 -- make --
 -- A campaign that was not there.
-INSERT INTO campaign (id, client_id, text_sha256, message_domain, priority, burst_per_hour, windows,
-                      time_zone, domains, mailboxes, delays_days, on_uncertain, created_by,
+INSERT INTO campaign (id, client_id, text_sha256, priority, burst_per_hour, windows, time_zone,
+                      domains, mailboxes, delays_days, on_uncertain, created_by,
                       changed_by)
-VALUES (%(id)s, %(client_id)s, %(text_sha256)s, %(message_domain)s, %(priority)s,
+VALUES (%(id)s, %(client_id)s, %(text_sha256)s, %(priority)s,
         %(burst_per_hour)s, %(windows)s::text[], %(time_zone)s, %(domains)s::text[],
         %(mailboxes)s::text[], %(delays_days)s::integer[], %(on_uncertain)s, %(actor)s, %(actor)s)
 
@@ -143,6 +143,12 @@ JOIN campaign_follow_up AS f
   ON f.campaign_id = r.campaign_id AND f.recipient = r.recipient AND f.step = r.step + 1
 WHERE c.state = 'running'
 ORDER BY c.id, r.next_at
+
+-- headers --
+-- What was added before the content of these messages of a client.
+SELECT m.idempotency_key AS key, c.added
+FROM message AS m JOIN message_content AS c ON c.message_id = m.id
+WHERE m.client_id = %(client_id)s AND m.idempotency_key = ANY(%(keys)s)
 
 -- took_step --
 -- These follow-ups are messages now (the arrays run in parallel), or (`message_id` NULL) were refused;

@@ -71,8 +71,8 @@ async def test_the_chain_goes_its_way_from_one_mailbox_and_ends(
     assert rows(database, "SELECT count(*) FROM message") == [3]
     assert rows(database, "SELECT count(*) FROM campaign_follow_up") == [0]
     assert rows(database, "SELECT state FROM campaign") == ["finished"]
-    heads = [bytes(c).split(b"\r\n\r\n")[0].decode() for c in
-             rows(database, "SELECT content FROM message_content ORDER BY message_id")]  # fmt: skip
+    whole = rows(database, "SELECT added || content FROM message_content ORDER BY message_id")
+    heads = [bytes(each).split(b"\r\n\r\n")[0].decode() for each in whole]
     own = [re.findall(r"^Message-ID: (<.*>)\r$", head, re.MULTILINE) for head in heads]
     assert len({each for (each,) in own}) == 3
     for name in ("In-Reply-To", "References"):
