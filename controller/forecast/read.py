@@ -10,19 +10,18 @@ from zoneinfo import ZoneInfo
 from controller.fleet.errors import NotFoundError, RefusedError
 from controller.forecast.situation import Heap, Plan, Sending, Situation, Warming
 from controller.planner import ledger
-from controller.planner.boxes import Box, Slot
+from controller.planner.boxes import Box
 from controller.planner.choice import Moment, accounts_in
+from controller.planner.client_round import box_of
 from controller.planner.lanes import Lane
-from controller.planner.limits import Sender
 from controller.planner.open_lanes import lane_of
-from controller.planner.settings import Settings, settings_of, week_of
+from controller.planner.settings import Settings, settings_of
 from controller.planner.special import caps_for
 from controller.store import Row, Transaction, queries
 
 _SQL = queries.load("forecast")
 _SETTINGS = queries.load("inventory")["settings"]
 _PROGRESS = queries.load("warm_up")["progress"]
-_LEAST_HEALTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,21 +103,8 @@ async def _mailboxes(
         since = now if row["sends"] and not client["retired"] else None
         if since is not None and row["stopped"]:
             since = row["until"]
-        found.append(Sending(_box(row, client["client_id"], windows), since))
+        found.append(Sending(box_of(row, client["client_id"], windows), since))
     return found
-
-
-def _box(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
-    slot = Slot(row["due_at"], row["slot_at"], row["held"], row["held_since"], row["held_until"])
-    return Box(
-        Sender(row["address"], row["egress_id"], row["domain"], client_id),
-        row["display_name"],
-        week_of(row["time_zone"], windows),
-        row["seed"],
-        slot,
-        max(_LEAST_HEALTH, row["score"] / 100),
-        row["internal"],
-    )
 
 
 async def _warming(tx: Transaction, boxes: Sequence[Box], client_zone: str) -> list[Warming]:

@@ -92,11 +92,12 @@ async def _read(
             limit=limit, domains=domains, mailboxes=mailboxes,
         )  # fmt: skip
     windows = tuple(client["windows"])
-    boxes = {row["address"]: _box(row, client["id"], windows) for row in rows}
+    boxes = {row["address"]: box_of(row, client["id"], windows) for row in rows}
     return boxes, [_waiting(row, lanes[row["lane"]]) for row in (*for_any, *own)]
 
 
-def _box(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
+def box_of(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
+    """A mailbox from a row of `boxes_for_any`; `windows`: of its client."""
     return Box(
         Sender(row["address"], row["egress_id"], row["domain"], client_id),
         row["display_name"],
