@@ -106,6 +106,7 @@ class Daemon:
             config.apply_socket,
             self._report_spec,
             self.hand_over.wake,
+            self.hand_over.while_postfix_reloads,
         )
         self.caller = Caller(config, self._desks())
         self.prober = Prober(self.right, self._report_probe, self._hear, config.controller)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -63,7 +64,13 @@ class IntakeConnection:
         self._extensions: frozenset[str] = frozenset()
         self._read = b""
         self.usable = True
+        self._opened_s = time.monotonic()
         self.local_port: int = writer.get_extra_info("sockname")[1]
+
+    @property
+    def age_s(self) -> float:
+        """Seconds since it was opened."""
+        return time.monotonic() - self._opened_s
 
     @classmethod
     async def open(cls, host: str, port: int, helo_name: str) -> IntakeConnection:

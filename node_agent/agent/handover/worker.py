@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import structlog
@@ -32,8 +33,10 @@ LONGEST_PAUSE_S = 10.0
 # Of one message that Postfix put off (4yz), e.g. because opendkim is down.
 FIRST_RETRY_S = 2.0
 LONGEST_RETRY_S = 300.0
-# An idle connection is given back to Postfix.
-IDLE_S = 5.0
+# No connection is used for longer, and none for a second batch while Postfix is reloaded
+# (docs/decisions/0026): master(8) can come to believe that the smtpd behind it is free, and until
+# that one ends nobody else gets one.
+LONGEST_USE_S = 2.0
 
 _log = structlog.get_logger("hand-over")
 
@@ -72,6 +75,8 @@ class HandOver:
         # How often Postfix put a message off, of those that wait for their next try.
         self._put_off: dict[str, int] = {}
         self._stopping = False
+        # How many reloads of Postfix are under way.
+        self._reloads = 0
         self._wake = asyncio.Event()
         self._ports: set[int] = set()
         # Egress ids of messages between take() and their result.
@@ -90,6 +95,16 @@ class HandOver:
         """End after the batches under way."""
         self._stopping = True
         self.wake()
+
+    @contextmanager
+    def while_postfix_reloads(self) -> Iterator[None]:
+        """Connections are used for one batch only."""
+        self._reloads += 1
+        self.wake()
+        try:
+            yield
+        finally:
+            self._reloads -= 1
 
     def busy(self, egress_ids: frozenset[str]) -> frozenset[str]:
         """Those of which a message is between spool and Postfix at the moment."""
@@ -111,18 +126,14 @@ class HandOver:
     async def work(self) -> None:
         """One worker; returns after `stop`."""
         connection: IntakeConnection | None = None
-        idle_since = time.monotonic()
         try:
             while not self._stopping:
                 taken = self._take()
                 if not taken:
-                    if connection is not None and time.monotonic() - idle_since > IDLE_S:
-                        await self._let_go(connection)
-                        connection = None
+                    connection = await self._not_too_old(connection)
                     await self._wait()
                     continue
-                connection = await self._deliver(connection, taken)
-                idle_since = time.monotonic()
+                connection = await self._deliver(await self._not_too_old(connection), taken)
         finally:
             if connection is not None:
                 await self._let_go(connection)
@@ -156,8 +167,9 @@ class HandOver:
         self, connection: IntakeConnection | None, taken: list[Waiting]
     ) -> IntakeConnection | None:
         """One batch, from the waiting room to its results on disk."""
+        fresh = connection is None
         try:
-            if connection is None or not connection.usable:
+            if connection is None:
                 connection = await self._connect()
         except IntakeError as error:
             for waiting in taken:
@@ -169,7 +181,7 @@ class HandOver:
         marked_ms = clock.wall_ms()
         try:
             marked = await self._spool.mark_handing([w.id for w in taken])
-            put_off = await self._offer(connection, marked, marked_ms)
+            put_off = await self._offer(connection, marked, marked_ms, fresh)
         finally:
             self._end_of(taken)
         metrics.HAND_OVER_SECONDS.observe(time.monotonic() - began)
@@ -184,8 +196,9 @@ class HandOver:
         connection: IntakeConnection,
         marked: list[tuple[SpooledMessage, bytes]],
         marked_ms: int,
+        fresh: bool,
     ) -> bool:
-        """Whether Postfix put something off."""
+        """Whether Postfix put something off. `fresh`: nothing went over the connection before."""
         by_id = {message.id: message for message, _ in marked}
         letters = [
             Letter(m.id, with_token(m.mailbox, m.id), m.recipient, content) for m, content in marked
@@ -202,7 +215,7 @@ class HandOver:
             self.put_in_room(by_id[message_id])
         if judgement.unknown:
             await self._resolve(judgement.unknown, by_id, marked_ms)
-        await self._after(results, [by_id[i] for i in judgement.deferred])
+        await self._after(results, [by_id[i] for i in judgement.deferred], fresh)
         return bool(judgement.deferred)
 
     def _still_may(self, by_id: dict[str, SpooledMessage]) -> Callable[[Letter], bool]:
@@ -212,12 +225,19 @@ class HandOver:
 
         return may
 
-    async def _after(self, results: list[Result], deferred: list[SpooledMessage]) -> None:
+    async def _after(
+        self, results: list[Result], deferred: list[SpooledMessage], fresh: bool
+    ) -> None:
         """Count trouble, wait with it, and let deferred messages wait longer each time."""
         for result in results:
             if result.ending in (Ending.QUEUED, Ending.REFUSED):
                 self._trouble.failures = 0
                 self._put_off.pop(result.message_id, None)
+        if not fresh:
+            # What a milter that was started anew does to old sessions: a new one will show.
+            for message in deferred:
+                self.put_in_room(message)
+            return
         for message in deferred:
             times = self._put_off[message.id] = self._put_off.get(message.id, 0) + 1
             wait_s = delay_s(times, FIRST_RETRY_S, LONGEST_RETRY_S, self._trouble.dice)
@@ -256,6 +276,15 @@ class HandOver:
     async def _connect(self) -> IntakeConnection:
         connection = await IntakeConnection.open(*self._intake, "postfleet-agent.localhost")
         self._ports.add(connection.local_port)
+        return connection
+
+    async def _not_too_old(self, connection: IntakeConnection | None) -> IntakeConnection | None:
+        """The connection, where it can be used further; else it is closed."""
+        if connection is not None and (
+            not connection.usable or self._reloads or connection.age_s > LONGEST_USE_S
+        ):
+            await self._let_go(connection)
+            return None
         return connection
 
     async def _let_go(self, connection: IntakeConnection) -> None:

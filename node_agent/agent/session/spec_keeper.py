@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import structlog
@@ -25,7 +25,8 @@ _log = structlog.get_logger("spec")
 
 
 class SpecKeeper:
-    """`offer` specs; `run` applies them one at a time. `report` gets each SpecResult."""
+    """`offer` specs; `run` applies them one at a time, each within `applying`. `report` gets each
+    SpecResult."""
 
     def __init__(
         self,
@@ -35,6 +36,7 @@ class SpecKeeper:
         apply_socket: Path,
         report: Callable[[node_pb2.SpecResult], Awaitable[None]],
         on_running: Callable[[], None],
+        applying: Callable[[], AbstractContextManager[None]],
     ) -> None:
         self._spool = spool
         self._right = right
@@ -42,6 +44,7 @@ class SpecKeeper:
         self._socket = apply_socket
         self._report = report
         self._on_running = on_running
+        self._applying = applying
         self._wanted: spec_pb2.NodeSpec | None = None
         self._offered = asyncio.Event()
         self._dice = random.Random()  # noqa: S311 - jitter
@@ -89,7 +92,8 @@ class SpecKeeper:
             await self._tell(spec, "validate", f"the spec is node {spec.node_id!r}'s")
             return True
         try:
-            reply = await apply_client.apply(local_pb2.ApplyRequest(spec=spec), self._socket)
+            with self._applying():
+                reply = await apply_client.apply(local_pb2.ApplyRequest(spec=spec), self._socket)
         except LocalError as error:
             _log.warning("apply-not-asked", generation=spec.generation, error=str(error))
             await self._tell(spec, "apply", str(error))
