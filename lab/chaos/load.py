@@ -101,13 +101,17 @@ def in_turn(senders: Iterable[tuple[str, Sender]]) -> list[Sender]:
     """Senders, each with its egress, such that egresses take turns.
 
     So mail for each egress comes steadily, and how long one is silent is not a matter of whose turn
-    it is.
+    it is. Each round begins with the next one: what becomes of a recipient's mail goes by its number,
+    and all mail of an egress would be for such as are greylisted.
     """
     by_egress: dict[str, list[Sender]] = defaultdict(list)
     for egress, sender in senders:
         by_egress[egress].append(sender)
-    rounds = zip_longest(*by_egress.values())
-    return [sender for each in rounds for sender in each if sender is not None]
+    found = []
+    for number, each in enumerate(zip_longest(*by_egress.values())):
+        begin = number % len(each)
+        found += [sender for sender in each[begin:] + each[:begin] if sender is not None]
+    return found
 
 
 def _endless(
