@@ -101,8 +101,8 @@ def in_turn(senders: Iterable[tuple[str, Sender]]) -> list[Sender]:
     """Senders, each with its egress, such that egresses take turns.
 
     So mail for each egress comes steadily, and how long one is silent is not a matter of whose turn
-    it is. Each round begins with the next one: what becomes of a recipient's mail goes by its number,
-    and all mail of an egress would be for such as are greylisted.
+    it is. Each round begins with the next one: what becomes of a recipient's mail goes by its
+    number, and else all mail of an egress would be for such as are greylisted.
     """
     by_egress: dict[str, list[Sender]] = defaultdict(list)
     for egress, sender in senders:
