@@ -36,7 +36,7 @@ from controller.planner.cycle import Planner
 from controller.postgres import EmbeddedServer
 from controller.providers.cycle import Asking, Naming
 from controller.providers.lookup import MailDns
-from controller.providers.table import open_table
+from controller.providers.table import OTHER, open_table
 from controller.serving.fleet_keys import check_fleet_keys
 from controller.serving.http import MetricsServer
 from controller.serving.probe_echo import start_probe_echo
@@ -133,6 +133,7 @@ async def serving(
                 recorder,
                 heartbeats,
                 settings.join_grace_s,
+                {*listener.table.names, OTHER},
             ),
         )
         async with contextlib.AsyncExitStack() as stack:

@@ -7,12 +7,12 @@ know and may want nevertheless.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from ipaddress import IPv4Network
 
 from inventory.errors import Finding, Path, path_text
 from inventory.parts import Parts
-from inventory.schema import Egress, Limits, Socks5
+from inventory.schema import Egress, Inventory, Limits, Socks5
 from inventory.suggest import did_you_mean
 
 # The n-th address of this network stands for egress n on every node (RFC 2544's benchmark range).
@@ -65,6 +65,16 @@ def _fleet(parts: Parts) -> Iterator[Finding]:
         yield Finding(
             ("egresses",), None, f"{len(parts.egresses):,} egresses; {MOST_EGRESSES:,} are allowed"
         )
+
+
+def unknown_providers(inventory: Inventory, known: Collection[str]) -> Iterator[Finding]:
+    """Names of providers that a controller does not know; only that one can tell, for its operator
+    may have a table of their own."""
+    for number, each in enumerate(inventory.fleet.warm_up.providers):
+        if each.provider not in known:
+            hint = did_you_mean(each.provider, known) or f"; there are {', '.join(sorted(known))}"
+            path: Path = ("fleet", "warm_up", "providers", number, "provider")
+            yield Finding(path, each.provider, f"no such provider{hint}")
 
 
 def _once_only(parts: Parts) -> Iterator[Finding]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, Field, PlainValidator, StringConstraints
+from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, model_validator
 
 from inventory.fields import Allowed, Count, Flag, Strict
 
@@ -55,6 +55,40 @@ Curve = Annotated[
 Warming = Annotated[str, PlainValidator(_start), Allowed(_START.removeprefix("must be "))]
 
 
+Provider = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$"),
+    Allowed("the name of a provider, such as google (docs/reference/shaping.md has all)"),
+]
+
+
+class ProviderCurves(Strict):
+    """What a warming mailbox or egress may send to one provider on each day of a warm-up toward it;
+    the days are those on which this provider took mail. It binds besides the curves for all mail,
+    and is over by itself, at the same limit."""
+
+    provider: Provider
+    """Whose receivers."""
+    mailbox: Curve | None = None
+    """Messages of a warming mailbox to this provider; none: as many as to all together."""
+    egress: Curve | None = None
+    """Messages through a warming egress to this provider."""
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if self.mailbox is None and self.egress is None:
+            raise ValueError("must have a curve: mailbox, egress or both")
+        return self
+
+
+def _once(each: tuple[ProviderCurves, ...]) -> tuple[ProviderCurves, ...]:
+    names = [one.provider for one in each]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(f"must name each provider once; more than once there: {', '.join(twice)}")
+    return each
+
+
 class WarmUp(Strict):
     """What a warming mailbox or egress may send on each day of its warm-up; one more limit of the
     day. A day counts only when mail was really sent, and bad signals freeze it or step back. After
@@ -67,6 +101,8 @@ class WarmUp(Strict):
     """Messages of a warming mailbox."""
     egress: Curve = "1:50 14:100 17:200 28:350 35:500"
     """Messages through a warming egress."""
+    providers: Annotated[tuple[ProviderCurves, ...], AfterValidator(_once)] = ()
+    """Providers that trust more slowly than others."""
     internal_days: Annotated[Count, Field(ge=0, le=999)] = 14
     """Up to this day of the curve nothing else is sent than mail that the controller writes between
     the fleet's own mailboxes; 0: clients' mail from the first day on."""
@@ -75,3 +111,7 @@ class WarmUp(Strict):
     internal_days is as many or more, there are no such days."""
     across_clients: Flag = False
     """Whether it is written between mailboxes of different clients too."""
+
+    def providers_with(self, scope: str) -> list[str]:
+        """Providers with a curve of their own for `mailbox` or `egress`."""
+        return [each.provider for each in self.providers if getattr(each, scope) is not None]

@@ -9,6 +9,7 @@ asked again who, for the audit log. Errors become statuses in `controller.fleet.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -39,6 +40,7 @@ from controller.shards.snapshot import JOIN_GRACE_S
 from controller.store import Store, queries
 from inventory.errors import Finding, InventoryError
 from inventory.load import Loaded, located, parse
+from inventory.rules import unknown_providers
 from inventory.secrets import references, wrong_with
 
 _SQL = queries.load("fleet")
@@ -50,9 +52,15 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     """One for all callers. Method names are those of fleet.proto, which says what each does."""
 
     def __init__(
-        self, store: Store, ca: FleetCa, sealer: Sealer, join_grace_s: float = JOIN_GRACE_S
+        self,
+        store: Store,
+        ca: FleetCa,
+        sealer: Sealer,
+        providers: Collection[str],
+        join_grace_s: float = JOIN_GRACE_S,
     ) -> None:
         self._store = store
+        self._providers = providers
         self._join_grace_s = join_grace_s
         self._ca = ca
         self._sealer = sealer
@@ -61,7 +69,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     async def PlanInventory(
         self, request: fleet_pb2.InventoryRequest, context: Context
     ) -> fleet_pb2.InventoryPlan:
-        loaded, wanted = await asyncio.to_thread(_wanted, request)
+        loaded, wanted = await asyncio.to_thread(_wanted, request, self._providers)
         planned = await plan_inventory(self._store, self._sealer, wanted)
         return await asyncio.to_thread(_plan, planned, loaded, applied=False)
 
@@ -69,7 +77,7 @@ class FleetService(fleet_pb2_grpc.FleetServiceServicer):
     async def ApplyInventory(
         self, request: fleet_pb2.InventoryRequest, context: Context
     ) -> fleet_pb2.InventoryPlan:
-        loaded, wanted = await asyncio.to_thread(_wanted, request)
+        loaded, wanted = await asyncio.to_thread(_wanted, request, self._providers)
         done = await apply_inventory(self._store, self._sealer, wanted, _actor(context))
         _log.info("inventory applied", changes=len(done.changes))
         return await asyncio.to_thread(_plan, done, loaded, applied=True)
@@ -225,11 +233,13 @@ def _actor(context: Context) -> str:
     return peer_identity(cast("Peer", context)).actor
 
 
-def _wanted(request: fleet_pb2.InventoryRequest) -> tuple[Loaded, FleetRows]:
+def _wanted(
+    request: fleet_pb2.InventoryRequest, providers: Collection[str]
+) -> tuple[Loaded, FleetRows]:
     """The inventory, checked again: the caller may be any program. Raises InventoryError."""
     loaded = parse(request.yaml, "inventory")
     secrets = dict(request.secrets)
-    wrong: list[Finding] = []
+    wrong: list[Finding] = list(unknown_providers(loaded.inventory, providers))
     for use in references(loaded.inventory):
         if use.reference not in secrets:
             wrong.append(Finding(use.path, use.reference, "its secret did not come with it"))

@@ -24,6 +24,7 @@ from controller.planner.reasons import internal_words
 from controller.planner.settings import Settings, settings_of, week_of
 from controller.planner.special import caps_for
 from controller.planner.warm_up import allowance
+from controller.planner.warm_up_caps import warm_up_account
 from controller.planner.why import Fact, Situation, Stop, verdict, why_mailbox
 from controller.store import Row, Store, Transaction, queries
 
@@ -69,18 +70,23 @@ async def _mailbox(
         raise NotFoundError(f"there is no mailbox {address!r}; `postfleet mailbox list` shows them")
     now = await tx.now()
     box = _box(row, settings)
-    providers = [provider] if provider else await _providers(tx, box, now)
+    warm_ups = await _warm_ups(tx, row, settings)
+    if provider is not None:
+        providers = [provider]
+    else:
+        toward = {each["provider"] for each in warm_ups if each["provider"]}
+        providers = sorted({*await _providers(tx, box, now), *toward})
     client = {"id": row["client_id"], "per_day": row["per_day"]}
     caps = await caps_for(tx, client, [box], settings)
-    accounts = accounts_in([box], providers, Moment(now, now))
+    accounts = accounts_in([box], providers, Moment(now, now), curved=caps.curved)
     situation = Situation(
         box,
         now,
         Budgets(caps, await ledger.used(tx, accounts)),
-        await _states(tx, row, settings),
+        _states(row, warm_ups, settings),
         await _stops(tx, box, now),
         providers,
-        await _special(tx, box),
+        await _special(tx, box, warm_ups, settings),
         await _waiting(tx, box, now + settings.horizon) if provider is None else "this message",
         _node(row),
         *_internal(row, box, settings, lane),
@@ -180,17 +186,29 @@ async def _providers(tx: Transaction, box: Box, now: datetime) -> list[str]:
     return [row["provider"] for row in rows]
 
 
-async def _states(
-    tx: Transaction, row: Row, settings: Settings
+async def _warm_ups(tx: Transaction, row: Row, settings: Settings) -> list[Row]:
+    """Of the mailbox and of its egress, for all mail and toward providers."""
+    return await tx.fetch_all(
+        _PROGRESS,
+        mailboxes=[row["address"]],
+        egresses=[row["egress_id"]],
+        **settings.curves_as_columns(),
+    )
+
+
+def _warm_up_words(row: Row, settings: Settings) -> str:
+    curve = settings.curve(row["scope"], row["provider"])
+    toward = f" toward {row['provider']}" if row["provider"] else ""
+    most = allowance(curve, row["day"])
+    return f"day {row['day']} of {curve[-1][0]} of its warm-up{toward}, {most:,} a day"
+
+
+def _states(
+    row: Row, warm_ups: Sequence[Row], settings: Settings
 ) -> Sequence[tuple[str, str, str, str]]:
-    rows = await tx.fetch_all(
-        _PROGRESS, mailboxes=[row["address"]], egresses=[row["egress_id"]]
-    )  # fmt: skip
-    warm = {}
-    for each in rows:
-        curve = settings.curves[each["scope"]]
-        most = allowance(curve, each["day"])
-        warm[each["scope"]] = f"day {each['day']} of {curve[-1][0]} of its warm-up, {most:,} a day"
+    warm = {
+        each["scope"]: _warm_up_words(each, settings) for each in warm_ups if not each["provider"]
+    }
     client = "retired" if row["client_retired"] else "active"
     return (
         ("client", row["client_id"], client, ""),
@@ -211,12 +229,20 @@ async def _stops(tx: Transaction, box: Box, now: datetime) -> list[Stop]:
     return [Stop(**row) for row in rows]
 
 
-async def _special(tx: Transaction, box: Box) -> dict[tuple[Limit, str], str]:
-    """Why receivers want pairs of this mailbox slower."""
+async def _special(
+    tx: Transaction, box: Box, warm_ups: Sequence[Row], settings: Settings
+) -> dict[tuple[Limit, str], str]:
+    """Why pairs of this mailbox and a provider may send less: receivers' words, and warm-ups."""
     rows = await tx.fetch_all(
         _SQL["slow_downs"], egress_id=box.sender.egress_id, domain=box.sender.domain
     )
-    found = {}
+    found = {
+        warm_up_account(each["scope"], each["subject"], each["provider"]): _warm_up_words(
+            each, settings
+        )
+        for each in warm_ups
+        if each["provider"]
+    }
     for row in rows:
         limit, subject = Limit.DOMAIN_PROVIDER_HOUR, f"{row['subject']}/{row['provider']}"
         if row["scope"] == "provider-egress":

@@ -54,17 +54,19 @@ async def read(tx: Transaction, id_: str) -> Known:
     lanes = [lane for plan in plans.values() for lane in plan.first.values()]
     able = [each.box for each in boxes]
     client = {"id": client_id, "per_day": row["per_day"]}
-    accounts = accounts_in(able, {each.provider for each in heaps}, Moment(now, now), lanes)
+    caps = await caps_for(tx, client, able, settings, lanes)
+    providers = {each.provider for each in heaps}
+    accounts = accounts_in(able, providers, Moment(now, now), lanes, caps.curved)
     situation = Situation(
         now,
         id_,
         client_id,
         ZoneInfo(row["time_zone"]),
         settings,
-        await caps_for(tx, client, able, settings, lanes),
+        caps,
         await ledger.used(tx, accounts),
         boxes,
-        await _warming(tx, able, row["time_zone"]),
+        await _warming(tx, able, row["time_zone"], settings),
         plans,
         heaps,
     )
@@ -107,14 +109,25 @@ async def _mailboxes(
     return found
 
 
-async def _warming(tx: Transaction, boxes: Sequence[Box], client_zone: str) -> list[Warming]:
+async def _warming(
+    tx: Transaction, boxes: Sequence[Box], client_zone: str, settings: Settings
+) -> list[Warming]:
     zones = {box.address: box.week.zone for box in boxes}
     rows = await tx.fetch_all(
-        _PROGRESS, mailboxes=sorted(zones), egresses=sorted({box.sender.egress_id for box in boxes})
+        _PROGRESS,
+        mailboxes=sorted(zones),
+        egresses=sorted({box.sender.egress_id for box in boxes}),
+        **settings.curves_as_columns(),
     )
     own = ZoneInfo(client_zone)
     return [
-        Warming(row["scope"], row["subject"], zones.get(row["subject"], own), row["day"])
+        Warming(
+            row["scope"],
+            row["subject"],
+            row["provider"],
+            zones.get(row["subject"], own),
+            row["day"],
+        )
         for row in rows
     ]
 

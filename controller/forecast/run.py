@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from controller.forecast.causes import cause
@@ -19,15 +19,15 @@ from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR, hour_of
 from controller.planner.choice import Assignment, Moment, choose
 from controller.planner.lanes import Lane, plain_lane
-from controller.planner.limits import Account, Caps, Limit
-from controller.planner.warm_up import Signal, allowance, judge
+from controller.planner.limits import Account, Caps
+from controller.planner.warm_up import Signal, judge
+from controller.planner.warm_up_caps import warm_up_account, warm_up_cap
 from controller.simulation.mail import Letter, Mail
 
 _TICK = timedelta(microseconds=1)
 _ALL = 2**31
 # Windows are those of a week, and warm-ups begin with two weeks without such mail.
 _STUCK = timedelta(days=30)
-_DAY_LIMITS = {"mailbox": Limit.MAILBOX_DAY, "egress": Limit.EGRESS_DAY}
 
 
 @dataclass(slots=True)
@@ -54,9 +54,9 @@ class _Run:
         self._of = of
         self._boxes = {each.box.address: each for each in of.mailboxes}
         self._used = dict(of.used)
-        self._warming = {(each.scope, each.subject): each for each in of.warming}
+        self._warming = {(each.scope, each.subject, each.provider): each for each in of.warming}
         self._judged = {key: _today(of.now, each) for key, each in self._warming.items()}
-        self._sent: set[tuple[str, str]] = set()
+        self._sent: set[tuple[str, str, str]] = set()
         self._mail = Mail()
         self._plain = plain_lane(of.client_id)
         self._names = ["", *of.plans]
@@ -132,7 +132,9 @@ class _Run:
     def _assigned(self, each: Assignment) -> None:
         letter = each.message
         assert isinstance(letter, Letter)
-        self._sent |= {("mailbox", each.sender.mailbox), ("egress", each.sender.egress_id)}
+        for provider in ("", letter.provider):
+            self._sent.add(("mailbox", each.sender.mailbox, provider))
+            self._sent.add(("egress", each.sender.egress_id, provider))
         name = self._names[letter.campaign]
         if name == self._of.campaign:
             self._left -= 1
@@ -157,10 +159,9 @@ class _Run:
             if key not in of.caps.changes or of.caps.changes[key] > now
         }
         for each in self._warming.values():
-            limit = _DAY_LIMITS[each.scope]
-            most = allowance(of.settings.curves[each.scope], each.day)
-            special[limit, each.subject] = min(most, of.settings.day_limit(each.scope))
-        return Caps(of.caps.usual, special, of.caps.changes)
+            account = warm_up_account(each.scope, each.subject, each.provider)
+            special[account] = warm_up_cap(of.settings, each.scope, each.provider, each.day)
+        return replace(of.caps, special=special)
 
     def _judge_warm_ups(self, now: datetime) -> None:
         """A local day is over: on where mail went, as in controller.loops.warming."""
@@ -169,23 +170,25 @@ class _Run:
             if today <= self._judged[key]:
                 continue
             self._judged[key] = today
-            limits, curve = self._of.settings, self._of.settings.curves[each.scope]
-            # On its internal days it has mail of its own.
-            sent = key in self._sent or each.day <= limits.warm_up.internal_days
+            settings = self._of.settings
+            # On its internal days it has mail of its own; to whom is not foreseen.
+            internal = not each.provider and each.day <= settings.warm_up.internal_days
             judged = judge(
-                curve, each.day, limits.day_limit(each.scope), sent=sent, signal=Signal.NONE
-            )
+                settings.curve(each.scope, each.provider), each.day,
+                settings.day_limit(each.scope), sent=internal or key in self._sent,
+                signal=Signal.NONE,
+            )  # fmt: skip
             self._sent.discard(key)
             if judged.over:
                 del self._warming[key]
             else:
-                self._warming[key] = Warming(each.scope, each.subject, each.zone, judged.day)
+                self._warming[key] = replace(each, day=judged.day)
         for address, sending in list(self._boxes.items()):
             if sending.box.internal and not self._is_internal(sending.box):
                 self._boxes[address] = Sending(sending.box._replace(internal=False), sending.since)
 
     def _is_internal(self, box: Box) -> bool:
-        keys = ("mailbox", box.address), ("egress", box.sender.egress_id)
+        keys = ("mailbox", box.address, ""), ("egress", box.sender.egress_id, "")
         days = [self._warming[key].day for key in keys if key in self._warming]
         return bool(days) and min(days) <= self._of.settings.warm_up.internal_days
 

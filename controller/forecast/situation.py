@@ -41,10 +41,12 @@ class Heap:
 
 @dataclass(frozen=True, slots=True)
 class Warming:
-    """A warm-up of a mailbox or egress (`scope`), on that day of its curve."""
+    """A warm-up of a mailbox or egress (`scope`), on that day of its curve. `provider`: of one
+    toward a provider alone, or ''."""
 
     scope: str
     subject: str
+    provider: str
     zone: ZoneInfo
     day: int
 

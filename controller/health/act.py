@@ -17,6 +17,7 @@ from controller.health.bands import Band, Standing
 from controller.health.judge import Verdict
 from controller.health.read import SQL, Known
 from controller.store import Transaction
+from inventory.warm_up import WarmUp
 
 ACTOR = "controller/health"
 _VERBS = {
@@ -55,8 +56,10 @@ class Judged:
         return f"until {standing.until:%Y-%m-%d %H:%M} UTC at least: {words}"
 
 
-async def act(tx: Transaction, scope: str, judged: Sequence[Judged], now: datetime) -> None:
-    """Writes all of it; does and audits what changed."""
+async def act(
+    tx: Transaction, scope: str, judged: Sequence[Judged], now: datetime, warm_up: WarmUp
+) -> None:
+    """Writes all of it; does and audits what changed. `warm_up`: of the inventory."""
     await keep(tx, scope, [(j.known.subject, j.verdict.standing, j.verdict.score.value, j.reason)
                            for j in judged], now)  # fmt: skip
     changed = [each for each in judged if each.changed]
@@ -68,7 +71,7 @@ async def act(tx: Transaction, scope: str, judged: Sequence[Judged], now: dateti
                 evidence=_evidence(each),
             )  # fmt: skip
     back = [each.known.subject for each in changed if each.returns]
-    await go_on(tx, scope, back, now, requalify=True)
+    await go_on(tx, scope, back, now, bottom_of=warm_up)
     slowed = [j.known.subject for j in changed if j.verdict.standing.band is Band.SLOWED
               and j.known.standing.band < Band.SLOWED]  # fmt: skip
     if slowed:
@@ -101,20 +104,24 @@ async def keep(
 
 
 async def go_on(
-    tx: Transaction, scope: str, subjects: Sequence[str], now: datetime, *, requalify: bool
+    tx: Transaction, scope: str, subjects: Sequence[str], now: datetime, bottom_of: WarmUp | None
 ) -> None:
-    """Ends health's stop of these; `requalify`: they begin at the bottom of their warm-up, of a
-    domain its mailboxes."""
+    """Ends health's stop of these. They begin at the bottom of that warm-up, of a domain its
+    mailboxes; None: they go on as they were."""
     for subject in subjects:
         await tx.execute(SQL["go_on"], scope=scope, subject=subject)
-    if not subjects or not requalify:
+    if not subjects or bottom_of is None:
         return
     for warming, query in (("mailbox", "to_the_bottom_mailboxes"),
                            ("egress", "to_the_bottom_egresses")):  # fmt: skip
         rows = await tx.fetch_all(SQL[query], scope=scope, subjects=list(subjects))
         if rows:
             await tx.execute(
-                SQL["first_day"], scope=warming, subjects=[row["subject"] for row in rows], now=now
+                SQL["first_day"],
+                scope=warming,
+                subjects=[row["subject"] for row in rows],
+                providers=["", *bottom_of.providers_with(warming)],
+                now=now,
             )
 
 

@@ -19,6 +19,7 @@ from controller.health.judge import judge
 from controller.health.read import SCOPES, SQL, evidence, standings
 from controller.store import Store, Transaction, queries
 from inventory.health import Health as Settings
+from inventory.warm_up import WarmUp
 
 _SETTINGS = queries.load("intake")["fleet"]
 # Counts are dated by the beginning of the transaction that wrote them; it may end later.
@@ -41,7 +42,7 @@ class Health:
     async def run_cycle(self) -> str:
         """One look; gives what it came to, in a sentence."""
         await self._fold()
-        settings = await self._settings()
+        settings, warm_up = await self._settings()
         since, now = await self._since()
         judged = changed = 0
         below: list[str] = []
@@ -52,7 +53,7 @@ class Health:
                     SQL["above"], scope=SCOPES[number - 1], subjects=below
                 )
                 subjects |= {row["subject"] for row in rows}
-            done = await self._judge(scope, sorted(subjects), settings)
+            done = await self._judge(scope, sorted(subjects), settings, warm_up)
             judged, changed = judged + len(done), changed + sum(each.changed for each in done)
             below = [each.known.subject for each in done if each.changed]
         if judged:
@@ -67,20 +68,26 @@ class Health:
             last = self._looked or await tx.fetch_value(SQL["last_judged"])
         return (last - _OVERLAP if last else now - timedelta(days=2)), now
 
-    async def _settings(self) -> Settings:
+    async def _settings(self) -> tuple[Settings, WarmUp]:
         row = await self._store.fetch_optional(_SETTINGS)
-        return Settings.model_validate((row["value"] if row else {}).get("health", {}))
+        value = row["value"] if row else {}
+        health = Settings.model_validate(value.get("health", {}))
+        return health, WarmUp.model_validate(value.get("warm_up", {}))
 
     async def _to_judge(self, scope: str, since: datetime, now: datetime) -> list[str]:
         changed = await self._store.fetch_all(SQL["changed"], scope=scope, since=since)
         due = await self._store.fetch_all(SQL["due"], scope=scope, before=now - _AGAIN, now=now)
         return [row["subject"] for row in (*changed, *due)]
 
-    async def _judge(self, scope: str, subjects: Sequence[str], settings: Settings) -> list[Judged]:
+    async def _judge(
+        self, scope: str, subjects: Sequence[str], settings: Settings, warm_up: WarmUp
+    ) -> list[Judged]:
         done: list[Judged] = []
         for first in range(0, len(subjects), _BATCH):
             part = subjects[first : first + _BATCH]
-            judged = await self._store.run(lambda tx: self._batch(tx, scope, part, settings))  # noqa: B023
+            judged = await self._store.run(
+                lambda tx: self._batch(tx, scope, part, settings, warm_up)  # noqa: B023
+            )
             metrics.JUDGED.labels(scope).inc(len(judged))
             for each in judged:
                 if each.changed:
@@ -91,7 +98,12 @@ class Health:
         return done
 
     async def _batch(
-        self, tx: Transaction, scope: str, subjects: Sequence[str], settings: Settings
+        self,
+        tx: Transaction,
+        scope: str,
+        subjects: Sequence[str],
+        settings: Settings,
+        warm_up: WarmUp,
     ) -> list[Judged]:
         now = self._clock() if self._clock else await tx.now()
         known = await standings(tx, scope, subjects, now)
@@ -100,7 +112,7 @@ class Health:
             Judged(each, judge(now, each.standing, found[each.subject], settings))
             for each in known
         ]  # fmt: skip
-        await act(tx, scope, judged, now)
+        await act(tx, scope, judged, now, warm_up)
         return judged
 
     async def _fold(self) -> None:

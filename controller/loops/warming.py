@@ -35,12 +35,11 @@ class Warming:
         row = await tx.fetch_optional(_SETTINGS)
         settings = settings_of(row["value"] if row else None)
         now = self._clock() if self._clock else await tx.now()
-        await tx.execute(_SQL["forget"])
+        curves = settings.curves_as_columns()
+        await tx.execute(_SQL["forget"], **curves)
         await tx.execute(_SQL["forget_sent"], before=(now - _REMEMBERED).date())
-        last = {scope: curve[-1][0] for scope, curve in settings.curves.items()}
-        begun = await tx.fetch_all(
-            _SQL["begin"], now=now, mailbox_last=last["mailbox"], egress_last=last["egress"]
-        )
+        lasts = [settings.curve(*each)[-1][0] for each in settings.warm_ups]
+        begun = await tx.fetch_all(_SQL["begin"], now=now, lasts=lasts, **curves)
         await write_audits(tx, (_begun(each, settings) for each in begun))
         rows = await tx.fetch_all(_SQL["to_judge"], now=now, limit=_BATCH)
         judged = [(each, _judge(each, settings)) for each in rows]
@@ -51,7 +50,7 @@ class Warming:
 
 
 def _judge(row: Row, settings: Settings) -> Judged:
-    curve, limit = settings.curves[row["scope"]], settings.day_limit(row["scope"])
+    curve, limit = settings.curve(row["scope"], row["provider"]), settings.day_limit(row["scope"])
     return judge(curve, row["day"], limit, sent=row["sent"], signal=Signal(row["signal"]))
 
 
@@ -60,23 +59,29 @@ async def _keep(tx: Transaction, judged: list[tuple[Row, Judged]]) -> None:
         _SQL["keep"],
         scopes=[row["scope"] for row, _ in judged],
         subjects=[row["subject"] for row, _ in judged],
+        providers=[row["provider"] for row, _ in judged],
         days=[each.day for _, each in judged],
         judged=[row["yesterday"] for row, _ in judged],
+        overs=[each.over for _, each in judged],
     )
     for scope, query in (("mailbox", "end_mailboxes"), ("egress", "end_egresses")):
-        over = [row["subject"] for row, each in judged if each.over and row["scope"] == scope]
+        over = [
+            row["subject"]
+            for row, each in judged
+            if each.over and row["scope"] == scope and not row["provider"]
+        ]
         if over:
             await tx.execute(_SQL[query], subjects=over)
 
 
 def _begun(row: Row, settings: Settings) -> Entry:
-    most = allowance(settings.curves[row["scope"]], row["day"])
+    most = allowance(settings.curve(row["scope"], row["provider"]), row["day"])
     return Entry(
         actor=ACTOR,
         action="begin-warm-up",
         subject=f"{row['scope']}/{row['subject']}",
-        reason="the inventory says that it is warming",
-        evidence={"day": row["day"], "messages_a_day": most},
+        reason="it is warming up, as the inventory or health says",
+        evidence={**_toward(row), "day": row["day"], "messages_a_day": most},
     )
 
 
@@ -85,7 +90,7 @@ def _entries(judged: Iterable[tuple[Row, Judged]], settings: Settings) -> Iterab
     for row, each in judged:
         if each.day == row["day"] and not each.over:
             continue
-        curve = settings.curves[row["scope"]]
+        curve = settings.curve(row["scope"], row["provider"])
         action = "end-warm-up" if each.over else "move-warm-up"
         yield Entry(
             actor=ACTOR,
@@ -93,6 +98,7 @@ def _entries(judged: Iterable[tuple[Row, Judged]], settings: Settings) -> Iterab
             subject=f"{row['scope']}/{row['subject']}",
             reason=": ".join(filter(None, (each.why, row["signal_reason"]))),
             evidence={
+                **_toward(row),
                 "judged": row["yesterday"].isoformat(),
                 "day": {"before": row["day"], "now": each.day},
                 "messages_a_day": {
@@ -101,3 +107,8 @@ def _entries(judged: Iterable[tuple[Row, Judged]], settings: Settings) -> Iterab
                 },
             },
         )
+
+
+def _toward(row: Row) -> dict[str, str]:
+    """Of a warm-up for one provider's mail, which."""
+    return {"provider": row["provider"]} if row["provider"] else {}

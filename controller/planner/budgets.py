@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from controller.planner.limits import Account, Caps, Limit
+from controller.planner.limits import OF_PROVIDER, Account, Caps, Limit
 
 _TOWARD = {
     Limit.DOMAIN_PROVIDER_DAY: "from domain {0} to {1}",
+    Limit.MAILBOX_PROVIDER_DAY: "from mailbox {0} to {1}",
+    Limit.EGRESS_PROVIDER_DAY: "through egress {0} to {1}",
     Limit.DOMAIN_PROVIDER_HOUR: "from domain {0} to {1} now",
     Limit.PROVIDER_EGRESS_HOUR: "through egress {1} to {0} now",
 }
@@ -65,6 +67,11 @@ class Budgets:
         """What was used since the ledger was read, of each account of which something was."""
         return {line.account: line.taken for line in self._lines.values() if line.taken}
 
+    @property
+    def curved(self) -> frozenset[str]:
+        """Providers with warm-up curves of their own."""
+        return self._caps.curved
+
     def cap(self, account: Account) -> int:
         """What the account admits in all."""
         return self._caps.cap(account)
@@ -103,8 +110,8 @@ class Budgets:
         match account.limit:
             case Limit.PROVIDER_EGRESS_HOUR:
                 return f"cap: egress {second} {used} to {first}"
-            case Limit.DOMAIN_PROVIDER_DAY | Limit.DOMAIN_PROVIDER_HOUR:
-                return f"cap: domain {first} {used} to {second}"
+            case limit if limit in OF_PROVIDER:
+                return f"cap: {limit.partition(' ')[0]} {first} {used} to {second}"
             case limit:
                 return f"cap: {limit.partition(' ')[0]} {first} {used}"
 

@@ -11,7 +11,7 @@ looked at again later.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from controller.planner.limits import (
     UNLIMITED,
     Account,
     Sender,
+    accounts_of_curves,
     accounts_of_sender,
     accounts_toward,
     tries_toward,
@@ -50,13 +51,15 @@ class Moment:
 
 
 class Assignment(NamedTuple):
-    """`at`: when it is to go; `day` and `hour`: what that counts toward."""
+    """`at`: when it is to go; `day` and `hour`: what that counts toward. `curved`: also toward the
+    warm-ups for its provider alone."""
 
     message: Waiting
     sender: Sender
     at: datetime
     day: date
     hour: datetime
+    curved: bool = False
 
     def accounts(self) -> tuple[Account, ...]:
         """What the ledger is to be charged. What was tried before counts as another try alone."""
@@ -65,7 +68,8 @@ class Assignment(NamedTuple):
             return tries_toward(self.sender, provider, hour)
         of_sender = accounts_of_sender(self.sender, day, hour)
         toward = accounts_toward(self.sender, provider, day, hour)
-        return (*of_sender, *toward, self.message.lane.account(hour))
+        curves = accounts_of_curves(self.sender, provider, day) if self.curved else ()
+        return (*of_sender, *toward, *curves, self.message.lane.account(hour))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +81,18 @@ class Choice:
 
 
 def accounts_in(
-    boxes: Iterable[Box], providers: Iterable[str], moment: Moment, lanes: Iterable[Lane] = ()
+    boxes: Iterable[Box],
+    providers: Iterable[str],
+    moment: Moment,
+    lanes: Iterable[Lane] = (),
+    curved: Collection[str] = (),
 ) -> Iterator[Account]:
-    """All accounts that a choice at this moment may look at, some of them more than once."""
+    """All accounts that a choice at this moment may look at, some of them more than once.
+
+    `curved`: as in `Caps`.
+    """
     providers = list(providers)
+    curves = [provider for provider in providers if provider in curved]
     hours = [hour_of(moment.now)]
     while hours[-1] + HOUR <= moment.until:
         hours.append(hours[-1] + HOUR)
@@ -92,6 +104,8 @@ def accounts_in(
         for day in {box.week.day_of(each).date for each in (moment.now, moment.until)}:
             for hour in hours:
                 yield from accounts_of_sender(sender, day, hour)
+            for provider in curves:
+                yield from accounts_of_curves(sender, provider, day)
             # Many mailboxes share an egress and a domain.
             if (sender.egress_id, sender.domain, day) in seen:
                 continue
@@ -217,7 +231,8 @@ class _Choosing:
 
     def _assign(self, seat: Seat, lines: HourLines, message: Waiting, at: datetime) -> None:
         provider, day, hour = message.provider, lines.date, lines.hour
-        self._assignments.append(Assignment(message, lines.sender, at, day, hour))
+        curved = provider in self._budgets.curved
+        self._assignments.append(Assignment(message, lines.sender, at, day, hour, curved))
         self._queues.remove(message)
         if message.charged:
             taken: tuple[Line, ...] = lines.tries(provider)

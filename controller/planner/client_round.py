@@ -55,7 +55,7 @@ async def plan_client(
         boxes, waiting = await _read(tx, client, moment, batch, lanes, internal_days)
     caps = await caps_for(tx, client, boxes.values(), settings, lanes.values())
     providers = {m.provider for m in waiting}
-    accounts = accounts_in(boxes.values(), providers, moment, lanes.values())
+    accounts = accounts_in(boxes.values(), providers, moment, lanes.values(), caps.curved)
     budgets = Budgets(caps, await ledger.used(tx, accounts))
     choice = choose(boxes.values(), Queues(waiting), budgets, moment, settings.pace, batch)
     scheduled = await _schedule(tx, choice.assignments, boxes, budgets)
@@ -132,6 +132,7 @@ async def _schedule(
         days=[a.day for a in assignments],
         hours=[a.hour for a in assignments],
         providers=[a.message.provider for a in assignments],
+        curved=[a.curved for a in assignments],
     )
     # Who was cancelled since it was read is not charged.
     ids = {row["id"] for row in rows}

@@ -26,6 +26,8 @@ class Limit(StrEnum):
     MAILBOX_DAY = "mailbox day"
     EGRESS_HOUR = "egress hour"
     EGRESS_DAY = "egress day"
+    MAILBOX_PROVIDER_DAY = "mailbox provider day"
+    EGRESS_PROVIDER_DAY = "egress provider day"
     DOMAIN_DAY = "domain day"
     DOMAIN_PROVIDER_DAY = "domain provider day"
     DOMAIN_PROVIDER_HOUR = "domain provider hour"
@@ -39,6 +41,8 @@ SCOPES: Mapping[Limit, str] = {
     Limit.MAILBOX_DAY: "mailbox",
     Limit.EGRESS_HOUR: "egress",
     Limit.EGRESS_DAY: "egress",
+    Limit.MAILBOX_PROVIDER_DAY: "mailbox-provider",
+    Limit.EGRESS_PROVIDER_DAY: "egress-provider",
     Limit.DOMAIN_DAY: "domain",
     Limit.DOMAIN_PROVIDER_DAY: "domain-provider",
     Limit.DOMAIN_PROVIDER_HOUR: "domain-provider",
@@ -103,6 +107,14 @@ def accounts_toward(
     )
 
 
+def accounts_of_curves(sender: Sender, provider: str, day: date) -> tuple[Account, ...]:
+    """What one to a provider with warm-up curves of its own counts toward besides these."""
+    return (
+        Account(Limit.MAILBOX_PROVIDER_DAY, f"{sender.mailbox}/{provider}", day),
+        Account(Limit.EGRESS_PROVIDER_DAY, f"{sender.egress_id}/{provider}", day),
+    )
+
+
 def tries_toward(sender: Sender, provider: str, hour: datetime) -> tuple[Account, ...]:
     """What each try of a message counts toward, the second and third too: a receiver who takes only
     so many an hour minds every one of them."""
@@ -115,11 +127,12 @@ def tries_toward(sender: Sender, provider: str, hour: datetime) -> tuple[Account
 @dataclass(frozen=True)
 class Caps:
     """How many messages each limit admits. `special`: of one subject, where it differs; `changes`:
-    when that becomes another by itself."""
+    when that becomes another by itself. `curved`: providers with warm-up curves of their own."""
 
     usual: Mapping[Limit, int]
     special: Mapping[tuple[Limit, str], int] = field(default_factory=dict)
     changes: Mapping[tuple[Limit, str], datetime] = field(default_factory=dict)
+    curved: frozenset[str] = frozenset()
 
     @classmethod
     def of(
@@ -127,6 +140,7 @@ class Caps:
         limits: Limits,
         special: Mapping[tuple[Limit, str], int] | None = None,
         changes: Mapping[tuple[Limit, str], datetime] | None = None,
+        curved: frozenset[str] = frozenset(),
     ) -> Caps:
         """Those of an inventory."""
         return cls(
@@ -135,6 +149,9 @@ class Caps:
                 Limit.MAILBOX_DAY: limits.mailbox_per_day,
                 Limit.EGRESS_HOUR: limits.egress_per_hour,
                 Limit.EGRESS_DAY: limits.egress_per_day,
+                # Only where it warms up toward a provider.
+                Limit.MAILBOX_PROVIDER_DAY: UNLIMITED,
+                Limit.EGRESS_PROVIDER_DAY: UNLIMITED,
                 Limit.DOMAIN_DAY: limits.domain_per_day,
                 Limit.DOMAIN_PROVIDER_DAY: limits.domain_provider_per_day,
                 # Only where a receiver wants it slower.
@@ -148,6 +165,7 @@ class Caps:
             },
             special or {},
             changes or {},
+            curved,
         )
 
     def cap(self, account: Account) -> int:

@@ -16,6 +16,7 @@ from controller.planner.limits import (
     Account,
     Limit,
     Sender,
+    accounts_of_curves,
     accounts_shared,
     accounts_toward,
     tries_toward,
@@ -43,11 +44,13 @@ class HourLines:
     to, not including, `ends`."""
 
     __slots__ = (
-        "_shared", "begins", "date", "day", "ends", "hour", "mailbox_day", "of_sender", "sender",
+        "_curves", "_shared", "begins", "date", "day", "ends", "hour", "mailbox_day", "of_sender",
+        "sender",
     )  # fmt: skip
 
     def __init__(self, sender: Sender, shared: Shared) -> None:
         self.sender, self._shared = sender, shared
+        self._curves: dict[str, tuple[Line, ...]] = {}
         self.day = shared.day
         self.date, self.hour = day, hour = shared.day.date, shared.hour
         self.begins, self.ends = shared.begins, shared.ends
@@ -62,6 +65,15 @@ class HourLines:
         if lines is None:
             accounts = accounts_toward(self.sender, provider, self.date, self.hour)
             lines = self._shared.toward[provider] = self._shared.budgets.lines(accounts)
+        if provider in self._shared.budgets.curved:
+            return (*lines, *self._of_curves(provider))
+        return lines
+
+    def _of_curves(self, provider: str) -> tuple[Line, ...]:
+        lines = self._curves.get(provider)
+        if lines is None:
+            accounts = accounts_of_curves(self.sender, provider, self.date)
+            lines = self._curves[provider] = self._shared.budgets.lines(accounts)
         return lines
 
     def of_lane(self, lane: Lane) -> Line:

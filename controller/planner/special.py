@@ -14,7 +14,7 @@ from controller.planner.boxes import Box
 from controller.planner.lanes import Lane
 from controller.planner.limits import UNLIMITED, Caps, Limit
 from controller.planner.settings import Settings
-from controller.planner.warm_up import allowance
+from controller.planner.warm_up_caps import warm_up_account, warm_up_cap
 from controller.store import Row, Transaction, queries
 
 SQL = queries.load("planner")
@@ -50,12 +50,16 @@ async def caps_for(
         special[Limit.CLIENT_DAY, client["id"]] = client["per_day"]
     egress_ids = sorted({box.sender.egress_id for box in boxes})
     warming = await tx.fetch_all(
-        WARM_UP["progress"], mailboxes=[box.address for box in boxes], egresses=egress_ids
+        WARM_UP["progress"],
+        mailboxes=[box.address for box in boxes],
+        egresses=egress_ids,
+        **settings.curves_as_columns(),
     )
     for row in warming:
-        limit = Limit.MAILBOX_DAY if row["scope"] == "mailbox" else Limit.EGRESS_DAY
-        most = allowance(settings.curves[row["scope"]], row["day"])
-        special[limit, row["subject"]] = min(most, settings.day_limit(row["scope"]))
+        scope, subject, provider = row["scope"], row["subject"], row["provider"]
+        special[warm_up_account(scope, subject, provider)] = warm_up_cap(
+            settings, scope, provider, row["day"]
+        )
     domains = sorted({box.sender.domain for box in boxes})
     slowed = await tx.fetch_all(
         HEALTH["slowed"],
@@ -77,4 +81,4 @@ async def caps_for(
         special[pair] = per_hour
         if row["changes_at"] is not None:
             changes[pair] = row["changes_at"]
-    return Caps.of(settings.limits, special, changes)
+    return Caps.of(settings.limits, special, changes, settings.curved)

@@ -18,6 +18,7 @@ from controller.planner.limits import (
     UNLIMITED,
     Account,
     Limit,
+    accounts_of_curves,
     accounts_of_sender,
     accounts_toward,
 )
@@ -28,6 +29,8 @@ _SETTINGS = {
     Limit.EGRESS_HOUR: "fleet.limits.egress_per_hour",
     Limit.EGRESS_DAY: "fleet.limits.egress_per_day",
     Limit.DOMAIN_DAY: "fleet.limits.domain_per_day",
+    Limit.MAILBOX_PROVIDER_DAY: "days with mail to it; fleet.warm_up.providers",
+    Limit.EGRESS_PROVIDER_DAY: "days with mail to it; fleet.warm_up.providers",
     Limit.DOMAIN_PROVIDER_HOUR: "quiet hours: the rate doubles with each",
     Limit.DOMAIN_PROVIDER_DAY: "fleet.limits.domain_provider_per_day",
     Limit.PROVIDER_EGRESS_HOUR: "fleet.limits.provider_egress_per_hour",
@@ -95,6 +98,8 @@ def why_mailbox(of: Situation) -> list[Fact]:
     facts += [_limit(of, each) for each in accounts]
     for provider in of.providers:
         toward = accounts_toward(of.box.sender, provider, day.date, hour)
+        if provider in of.budgets.curved:
+            toward += accounts_of_curves(of.box.sender, provider, day.date)
         # One full provider does not stop a mailbox, but where it is the only one asked about.
         alone = len(of.providers) == 1
         facts += [_limit(of, each, alone) for each in toward if of.budgets.cap(each) < UNLIMITED]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from postfleet.v1 import (
     campaign_pb2_grpc,
@@ -46,10 +46,12 @@ def services(
     recorder: Recorder,
     heartbeats: Heartbeats,
     join_grace_s: float,
+    providers: Collection[str],
 ) -> Sequence[tuple[str, Register]]:
-    """Full names of the services and what registers each with a server."""
+    """Full names of the services and what registers each with a server. `providers`: names that an
+    inventory may use."""
     node = NodeService(store, current, registry, pusher, recorder, heartbeats)
-    fleet = FleetService(store, ca, sealer, join_grace_s)
+    fleet = FleetService(store, ca, sealer, providers, join_grace_s)
     submission = SubmissionService(store)
     suppression = SuppressionService(store)
     shaping = ShapingService(store)

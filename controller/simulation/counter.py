@@ -35,10 +35,12 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class WarmingFrom:
-    """A warm-up as it stands on the first day: its day of the curve."""
+    """A warm-up as it stands on the first day: its day of the curve; `provider` '': for all
+    mail."""
 
     scope: str
     subject: str
+    provider: str
     day: int
 
 
@@ -67,7 +69,7 @@ class CapCounter:
         self,
         inventory: Inventory,
         limits: Limits,
-        curves: dict[str, tuple[tuple[int, int], ...]],
+        curves: Mapping[tuple[str, str], tuple[tuple[int, int], ...]],
         warming: Iterable[WarmingFrom],
         bursts: Mapping[str, int],
     ) -> None:
@@ -85,14 +87,17 @@ class CapCounter:
                 self._of[address] = (box.egress, domain.name, domain.client, zone)
                 if zone != own:
                     mixed.add(box.egress)
+        # Where an egress has mailboxes in other zones than its client's, their days and its steps
+        # do not change at the same instant.
         self._climbs = {
-            (each.scope, each.subject): _Climb(
-                # Where an egress has mailboxes in other zones than its client's, their days and its
-                # steps do not change at the same instant.
-                curves[each.scope], each.day, int(each.scope == "egress" and each.subject in mixed)
+            _climbing(each): _Climb(
+                curves[each.scope, each.provider],
+                each.day,
+                int(each.scope == "egress" and each.subject in mixed),
             )
             for each in warming
-        }  # fmt: skip
+        }
+        self._curved = {provider for _, provider in curves if provider}
         self._hour: datetime | None = None
         self._hour_ends: datetime | None = None
         self._seen: list[tuple[str, str, str, date]] = []
@@ -149,6 +154,9 @@ class CapCounter:
             days["domain", domain] += count
             days["client", client] += count
             days["domain provider", f"{domain}/{provider}"] += count
+            if provider in self._curved:
+                days["mailbox provider", f"{mailbox}/{provider}"] += count
+                days["egress provider", f"{egress}/{provider}"] += count
             self.messages += count
         self._compare_hour(hours)
         touched = {day for _, _, _, day in self._seen}
@@ -183,12 +191,12 @@ class CapCounter:
             "domain provider": limits.domain_provider_per_day,
         }
         for (what, subject), sent in self._days[day].items():
-            cap = caps[what]
+            cap = caps.get(what)
             if what == "client":
                 cap = self._per_client.get(subject, cap)
             climb = self._climbs.get((what, subject))
-            if climb is not None and cap is not None:
-                cap = min(cap, climb.most(day))
+            if climb is not None:
+                cap = climb.most(day) if cap is None else min(cap, climb.most(day))
             if cap is not None and sent > cap:
                 self._note(f"{what} day", subject, day.isoformat(), sent, cap)
 
@@ -214,6 +222,12 @@ class CapCounter:
 
     def _note(self, limit: str, subject: str, bucket: str, sent: int, cap: int) -> None:
         self.violations[limit, subject, bucket] = Violation(limit, subject, bucket, sent, cap)
+
+
+def _climbing(each: WarmingFrom) -> _Key:
+    if each.provider:
+        return f"{each.scope} provider", f"{each.subject}/{each.provider}"
+    return each.scope, each.subject
 
 
 def _on_curve(curve: tuple[tuple[int, int], ...], day: int) -> int:

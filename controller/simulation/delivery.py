@@ -62,12 +62,12 @@ class Delivery:
         responses, saw = self.responses, self.counter.saw
         courses, receivers, taken = self.campaigns.courses, self.receivers, Answer.TAKEN
         for each in assignments:
-            letter, sender, at, day, _ = each
+            letter, sender, at, day, *_ = each
             assert isinstance(letter, Letter)
             if letter.lane.is_internal:
                 saw(sender.mailbox, letter.provider, letter.lane.subject, at)
                 self.line.warm_up += 1
-                self.fleet.note_sent(sender, day)
+                self.fleet.note_sent(sender, letter.provider, day)
                 continue
             if responses.stops and not responses.may_go(letter.provider, sender, at):
                 held.append(each)
@@ -134,7 +134,7 @@ class Delivery:
             self.responses.taken(letter.provider, sender, at)
         if fleet.warming:
             line.sent[fleet.stage(sender)] += 1
-            fleet.note_sent(sender, day)
+            fleet.note_sent(sender, letter.provider, day)
         else:
             line.sent["active"] += 1
         line.providers[letter.provider] += 1

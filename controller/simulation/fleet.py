@@ -15,21 +15,22 @@ from zoneinfo import ZoneInfo
 from controller.planner.boxes import Box, Slot
 from controller.planner.limits import Limit, Sender
 from controller.planner.settings import Settings, settings_of, week_of
-from controller.planner.warm_up import Signal, allowance, judge
+from controller.planner.warm_up import Signal, judge
+from controller.planner.warm_up_caps import warm_up_account, warm_up_cap
 from controller.simulation.scenario import Scenario
 from inventory.pacing import Pacing
 from inventory.schema import Client, Inventory, Limits
-
-_DAY_LIMITS = {"mailbox": Limit.MAILBOX_DAY, "egress": Limit.EGRESS_DAY}
 
 
 @dataclass(slots=True)
 class Progress:
     """A warm-up: its day of the curve; `today`: the local day that is not judged yet; `sent`:
-    whether a receiver took mail on it; `signal`: what health says."""
+    whether a receiver took mail on it; `signal`: what health says. `provider`: of one toward a
+    provider alone, or ''."""
 
     scope: str
     subject: str
+    provider: str
     zone: ZoneInfo
     day: int
     today: date
@@ -47,8 +48,8 @@ class VirtualFleet:
         self.clients = {client.id: client for client in inventory.clients}
         self.boxes: dict[str, dict[str, Box]] = {client: {} for client in self.clients}
         """By client and address."""
-        self.warming: dict[tuple[str, str], Progress] = {}
-        """By scope (mailbox, egress) and subject."""
+        self.warming: dict[tuple[str, str, str], Progress] = {}
+        """By scope (mailbox, egress), subject and provider ('': for all mail)."""
         for box in _boxes(inventory, scenario, seed):
             self.boxes[box.sender.client_id][box.address] = box
         self._begin(scenario)
@@ -69,44 +70,43 @@ class VirtualFleet:
     def warm_up_caps(self) -> dict[tuple[Limit, str], int]:
         """What warm-ups admit today, as special caps of the planner."""
         return {
-            (_DAY_LIMITS[each.scope], each.subject): self.allowance(each)
+            warm_up_account(each.scope, each.subject, each.provider): warm_up_cap(
+                self.settings, each.scope, each.provider, each.day
+            )
             for each in self.warming.values()
         }
-
-    def allowance(self, each: Progress) -> int:
-        """Messages of its day."""
-        most = allowance(self.settings.curves[each.scope], each.day)
-        return min(most, self.settings.day_limit(each.scope))
 
     def stage(self, sender: Sender) -> str:
         """`internal`, `warming` or `active`: of mailbox and egress what is less far."""
         days = [
             progress.day
-            for key in (("mailbox", sender.mailbox), ("egress", sender.egress_id))
+            for key in (("mailbox", sender.mailbox, ""), ("egress", sender.egress_id, ""))
             if (progress := self.warming.get(key)) is not None
         ]
         if not days:
             return "active"
         return "internal" if min(days) <= self.settings.warm_up.internal_days else "warming"
 
-    def note_sent(self, sender: Sender, day: date) -> None:
+    def note_sent(self, sender: Sender, provider: str, day: date) -> None:
         """A receiver took mail: the day counts for what is warming."""
-        for key in (("mailbox", sender.mailbox), ("egress", sender.egress_id)):
-            progress = self.warming.get(key)
-            if progress is not None and day >= progress.today:
-                progress.sent = True
+        for toward in ("", provider) if provider in self.settings.curved else ("",):
+            for key in (("mailbox", sender.mailbox, toward), ("egress", sender.egress_id, toward)):
+                progress = self.warming.get(key)
+                if progress is not None and day >= progress.today:
+                    progress.sent = True
 
     def judge(self, now: datetime) -> bool:
         """Goes on with warm-ups whose local day is over; whether any was judged."""
         over = [each for each in self.warming.values() if _today(now, each.zone) > each.today]
         for each in over:
-            curve, limit = self.settings.curves[each.scope], self.settings.day_limit(each.scope)
+            curve = self.settings.curve(each.scope, each.provider)
+            limit = self.settings.day_limit(each.scope)
             judged = judge(curve, each.day, limit, sent=each.sent, signal=each.signal)
             each.day, each.today, each.sent = judged.day, _today(now, each.zone), False
             if each.signal is Signal.BACK:
                 each.signal = Signal.NONE
             if judged.over:
-                del self.warming[each.scope, each.subject]
+                del self.warming[each.scope, each.subject, each.provider]
         if over:
             self._mark_internal()
         return bool(over)
@@ -123,14 +123,16 @@ class VirtualFleet:
         for scope, subject, warming, client, zone in _what_may_warm(self.inventory):
             if scenario.mailboxes == "warm" or not (warming or scenario.mailboxes == "new"):
                 continue
-            last = self.settings.curves[scope][-1][0]
-            day = 1
+            since = 1
             if "-" in warming and scenario.mailboxes == "inventory":
                 since = (scenario.start - date.fromisoformat(warming)).days + 1
-                day = max(1, min(since, last))
             name = zone or self.clients[client].time_zone or self.inventory.fleet.time_zone
-            at = ZoneInfo(name)
-            self.warming[scope, subject] = Progress(scope, subject, at, day, scenario.start)
+            for each, provider in self.settings.warm_ups:
+                if each == scope:
+                    day = max(1, min(since, self.settings.curve(scope, provider)[-1][0]))
+                    self.warming[scope, subject, provider] = Progress(
+                        scope, subject, provider, ZoneInfo(name), day, scenario.start
+                    )
         self._mark_internal()
 
 

@@ -69,7 +69,7 @@ class WarmUpMail:
         return min(most, settings.day_limit("mailbox"))
 
     def _progress(self, scope: str, subject: str, shared_by: int) -> Progress | None:
-        each = self._fleet.warming.get((scope, subject))
+        each = self._fleet.warming.get((scope, subject, ""))
         if each is None:
             return None
         most = allowance(self._fleet.settings.curves[scope], each.day)

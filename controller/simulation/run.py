@@ -67,7 +67,7 @@ class Simulation:
         self._receivers = {name: ReceiverModel(name, receivers[name], chance) for name in receivers}
         for egress in inventory.egresses:
             for receiver in self._receivers.values():
-                receiver.meets(egress.id, ("egress", egress.id) in self._fleet.warming)
+                receiver.meets(egress.id, ("egress", egress.id, "") in self._fleet.warming)
         self._campaigns = Campaigns(scenario, self._fleet, mix_of(receivers))
         self._mail = {client: Mail() for client in self._fleet.clients}
         self._warm_up_mail = WarmUpMail(self._fleet)
@@ -82,8 +82,11 @@ class Simulation:
         self._counter = CapCounter(
             inventory,
             settings.limits,
-            {scope: tuple(curve) for scope, curve in settings.curves.items()},
-            [WarmingFrom(w.scope, w.subject, w.day) for w in self._fleet.warming.values()],
+            {each: tuple(settings.curve(*each)) for each in settings.warm_ups},
+            [
+                WarmingFrom(w.scope, w.subject, w.provider, w.day)
+                for w in self._fleet.warming.values()
+            ],
             {
                 f"{course.client}/{course.plan.name}": course.plan.burst_per_hour
                 for course in self._campaigns.courses
@@ -190,7 +193,7 @@ class Simulation:
         for course in self._campaigns.courses:
             if course.plan.burst_per_hour is not None:
                 special[Limit.CAMPAIGN_HOUR, course.lanes[0].subject] = course.lanes[0].burst
-        return Caps.of(limits, special, changes)
+        return Caps.of(limits, special, changes, self._fleet.settings.curved)
 
     def _day_is_over(self, line: DayLine) -> None:
         for receiver in self._receivers.values():

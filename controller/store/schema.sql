@@ -14,10 +14,12 @@ CREATE FUNCTION public.warm_up_day(mailbox_state text, address text, egress_stat
     AS $$
     SELECT least(
         CASE WHEN mailbox_state = 'warming' THEN coalesce(
-            (SELECT w.day FROM warm_up AS w WHERE w.scope = 'mailbox' AND w.subject = address), 1)
+            (SELECT w.day FROM warm_up AS w
+             WHERE w.scope = 'mailbox' AND w.subject = address AND w.provider = ''), 1)
         END,
         CASE WHEN egress_state = 'warming' THEN coalesce(
-            (SELECT w.day FROM warm_up AS w WHERE w.scope = 'egress' AND w.subject = egress), 1)
+            (SELECT w.day FROM warm_up AS w
+             WHERE w.scope = 'egress' AND w.subject = egress AND w.provider = ''), 1)
         END)
 $$;
 
@@ -322,7 +324,7 @@ CREATE TABLE public.ledger (
     subject text NOT NULL,
     day date NOT NULL,
     used integer NOT NULL,
-    CONSTRAINT ledger_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text, 'client'::text, 'domain-provider'::text]))),
+    CONSTRAINT ledger_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text, 'domain'::text, 'client'::text, 'domain-provider'::text, 'mailbox-provider'::text, 'egress-provider'::text]))),
     CONSTRAINT ledger_used_check CHECK ((used >= 0))
 );
 
@@ -407,6 +409,7 @@ CREATE TABLE public.message (
     wanted_at timestamp with time zone,
     lane integer DEFAULT 0 NOT NULL,
     awaited boolean DEFAULT false NOT NULL,
+    charged_curves boolean DEFAULT false NOT NULL,
     CONSTRAINT message_state_check CHECK ((state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text, 'sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])))
 );
 
@@ -419,6 +422,8 @@ COMMENT ON COLUMN public.message.wanted_at IS 'before which its sender does not 
 COMMENT ON COLUMN public.message.lane IS 'of a campaign; 0: of none; -1: warm-up mail, which counts toward every limit and in no figure of a client';
 
 COMMENT ON COLUMN public.message.awaited IS 'its campaign has not looked yet at how it ended';
+
+COMMENT ON COLUMN public.message.charged_curves IS 'charged toward its provider for its mailbox and egress too, because that provider had warm-up curves';
 
 CREATE TABLE public.message_content (
     message_id text NOT NULL COLLATE pg_catalog."C",
@@ -606,10 +611,16 @@ CREATE TABLE public.warm_up (
     judged date NOT NULL,
     signal text DEFAULT ''::text NOT NULL,
     signal_reason text DEFAULT ''::text NOT NULL,
+    provider text DEFAULT ''::text NOT NULL,
+    over boolean DEFAULT false NOT NULL,
     CONSTRAINT warm_up_day_check CHECK ((day >= 1)),
     CONSTRAINT warm_up_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'egress'::text]))),
     CONSTRAINT warm_up_signal_check CHECK ((signal = ANY (ARRAY[''::text, 'freeze'::text, 'back'::text])))
 );
+
+COMMENT ON COLUMN public.warm_up.provider IS 'whose mail it is about; empty: all mail';
+
+COMMENT ON COLUMN public.warm_up.over IS 'of one toward a provider, while the one for all mail goes on: it binds no more';
 
 CREATE TABLE public.warm_up_mail (
     message_id text NOT NULL COLLATE pg_catalog."C",
@@ -622,7 +633,8 @@ CREATE TABLE public.warm_up_mail (
 CREATE TABLE public.warm_up_sent (
     scope text NOT NULL,
     subject text NOT NULL,
-    day date NOT NULL
+    day date NOT NULL,
+    provider text DEFAULT ''::text NOT NULL
 );
 
 ALTER TABLE ONLY public.assignment
@@ -764,10 +776,10 @@ ALTER TABLE ONLY public.warm_up_mail
     ADD CONSTRAINT warm_up_mail_thread_position_key UNIQUE (thread, "position");
 
 ALTER TABLE ONLY public.warm_up
-    ADD CONSTRAINT warm_up_pkey PRIMARY KEY (scope, subject);
+    ADD CONSTRAINT warm_up_pkey PRIMARY KEY (scope, subject, provider);
 
 ALTER TABLE ONLY public.warm_up_sent
-    ADD CONSTRAINT warm_up_sent_pkey PRIMARY KEY (scope, subject, day);
+    ADD CONSTRAINT warm_up_sent_pkey PRIMARY KEY (scope, subject, provider, day);
 
 CREATE INDEX assignment_by_node ON public.assignment USING btree (node_id);
 

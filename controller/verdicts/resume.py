@@ -13,7 +13,10 @@ from controller.audit import write_audit
 from controller.health.act import go_on, keep
 from controller.health.bands import Band, requalified
 from controller.health.read import SQL, Known, standings
-from controller.store import Transaction
+from controller.store import Transaction, queries
+from inventory.warm_up import WarmUp
+
+_SETTINGS = queries.load("inventory")["settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ async def resume(
         words = f"{actor} let it go on: {reason}"
         await keep(tx, scope, [(subject, after, before.score, words)], now)
         if stopped:
-            await go_on(tx, scope, [subject], now, requalify=not as_it_was)
+            warm_up = None if as_it_was else await _warm_up(tx)
+            await go_on(tx, scope, [subject], now, bottom_of=warm_up)
         await write_audit(
             tx,
             actor=actor,
@@ -56,3 +60,8 @@ async def resume(
         )
     rows = await tx.fetch_all(SQL["still_stopped"], scope=scope, subject=subject)
     return Resumed(changed, before, [row["words"] for row in rows])
+
+
+async def _warm_up(tx: Transaction) -> WarmUp:
+    stored = await tx.fetch_optional(_SETTINGS)
+    return WarmUp.model_validate((stored["value"] if stored else {}).get("warm_up", {}))

@@ -58,7 +58,7 @@ SELECT m.address, m.client_id, m.egress_id, coalesce(a.node_id, '') AS node_id,
 FROM mailbox AS m
 JOIN domain AS d ON d.name = m.domain
 LEFT JOIN assignment AS a ON a.egress_id = m.egress_id
-LEFT JOIN warm_up AS w ON w.scope = 'mailbox' AND w.subject = m.address
+LEFT JOIN warm_up AS w ON w.scope = 'mailbox' AND w.subject = m.address AND w.provider = ''
 LEFT JOIN ledger AS l ON l.scope = 'mailbox' AND l.subject = m.address
                      AND l.day = (now() AT TIME ZONE d.time_zone)::date
 WHERE m.address > %(after)s
@@ -93,7 +93,7 @@ FROM egress AS e
 JOIN client AS c ON c.id = e.client_id
 LEFT JOIN assignment AS a ON a.egress_id = e.id
 LEFT JOIN probe AS p ON p.egress_id = e.id
-LEFT JOIN warm_up AS w ON w.scope = 'egress' AND w.subject = e.id
+LEFT JOIN warm_up AS w ON w.scope = 'egress' AND w.subject = e.id AND w.provider = ''
 LEFT JOIN ledger AS l ON l.scope = 'egress' AND l.subject = e.id
                      AND l.day = (now() AT TIME ZONE c.time_zone)::date
 WHERE e.id > %(after)s

@@ -134,12 +134,14 @@ WHERE state IN ('active', 'warming') AND %(scope)s = 'egress' AND id = ANY(%(sub
 RETURNING id AS subject
 
 -- first_day --
--- Their warm-up is on its first day, of which today is the first that may count.
-INSERT INTO warm_up AS w (scope, subject, day, judged)
-SELECT %(scope)s, subject, 1, (%(now)s::timestamptz AT TIME ZONE 'UTC')::date - 1
-FROM unnest(%(subjects)s::text[]) AS t (subject)
-ON CONFLICT (scope, subject) DO UPDATE
-SET day = 1, judged = greatest(w.judged, excluded.judged), signal = '', signal_reason = ''
+-- Their warm-ups, for all mail and toward these providers, are on their first day, of which today is
+-- the first that may count.
+INSERT INTO warm_up AS w (scope, subject, provider, day, judged)
+SELECT %(scope)s, subject, provider, 1, (%(now)s::timestamptz AT TIME ZONE 'UTC')::date - 1
+FROM unnest(%(subjects)s::text[]) AS t (subject) CROSS JOIN unnest(%(providers)s::text[]) AS p (provider)
+ON CONFLICT (scope, subject, provider) DO UPDATE
+SET day = 1, judged = greatest(w.judged, excluded.judged), over = false, signal = '',
+    signal_reason = ''
 
 -- step_back --
 -- What warms up and was slowed right now steps back, once.

@@ -37,22 +37,26 @@ WITH charged AS (
     SELECT id, client_id || '/' || coalesce((SELECT l.campaign_id FROM campaign_lane AS l
                                              WHERE l.id = message.lane), '') AS campaign,
            client_id, mailbox, split_part(mailbox, '@', 2) AS domain, egress_id,
-           charged_day AS day, charged_hour AS hour, coalesce(charged_provider, '') AS provider
+           charged_day AS day, charged_hour AS hour, coalesce(charged_provider, '') AS provider,
+           charged_curves AS curves
     FROM message
     WHERE id = ANY(%(ids)s) AND charged_day IS NOT NULL AND attempts = 0 AND state <> 'uncertain'
     ORDER BY id
     FOR UPDATE
 ), cleared AS (
     UPDATE message AS m
-    SET charged_day = NULL, charged_hour = NULL, charged_provider = NULL
+    SET charged_day = NULL, charged_hour = NULL, charged_provider = NULL, charged_curves = false
     FROM charged AS c WHERE m.id = c.id
 ), returned AS (
     SELECT scope, subject, day, count(*) AS count
     FROM charged
-    CROSS JOIN LATERAL (VALUES ('mailbox', mailbox), ('egress', egress_id), ('domain', domain),
-                               ('client', client_id),
-                               ('domain-provider', domain || '/' || provider))
-        AS t (scope, subject)
+    CROSS JOIN LATERAL (VALUES ('mailbox', mailbox, true), ('egress', egress_id, true),
+                               ('domain', domain, true), ('client', client_id, true),
+                               ('domain-provider', domain || '/' || provider, true),
+                               ('mailbox-provider', mailbox || '/' || provider, curves),
+                               ('egress-provider', egress_id || '/' || provider, curves))
+        AS t (scope, subject, counted)
+    WHERE counted
     GROUP BY scope, subject, day
 ), returned_hours AS (
     SELECT scope, subject, hour, count(*) AS count

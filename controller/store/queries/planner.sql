@@ -162,11 +162,13 @@ UPDATE message AS m
 SET state = 'scheduled', mailbox = t.mailbox, egress_id = t.egress_id,
     not_before = greatest(m.not_before, t.at),
     charged_day = coalesce(m.charged_day, t.day), charged_hour = coalesce(m.charged_hour, t.hour),
-    charged_provider = coalesce(m.charged_provider, t.provider), reason = ''
+    charged_provider = coalesce(m.charged_provider, t.provider),
+    charged_curves = CASE WHEN m.charged_day IS NULL THEN t.curved ELSE m.charged_curves END,
+    reason = ''
 FROM unnest(%(ids)b::text[], %(mailboxes)b::text[], %(egress_ids)b::text[],
             %(ats)s::timestamptz[], %(days)s::date[], %(hours)s::timestamptz[],
-            %(providers)b::text[])
-     AS t (id, mailbox, egress_id, at, day, hour, provider)
+            %(providers)b::text[], %(curved)s::boolean[])
+     AS t (id, mailbox, egress_id, at, day, hour, provider, curved)
 WHERE m.id = t.id AND m.state = 'accepted'
 RETURNING m.id
 

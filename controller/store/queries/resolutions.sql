@@ -25,7 +25,8 @@ UPDATE message SET reason = %(reason)s WHERE id = %(id)s
 -- look again at how it ends.
 UPDATE message
 SET state = 'accepted', egress_id = NULL, epoch = NULL, queue_id = '', stored = false,
-    charged_day = NULL, charged_hour = NULL, charged_provider = NULL, cancel_asked_by = NULL,
+    charged_day = NULL, charged_hour = NULL, charged_provider = NULL, charged_curves = false,
+    cancel_asked_by = NULL,
     awaited = awaited OR lane > 0,
     -- what `say_why_waiting` said, without what is waited for no more
     reason = split_part(reason, '; waits until node', 1)

@@ -25,8 +25,8 @@ FROM mailbox AS b
 JOIN client AS c ON c.id = b.client_id AND NOT c.retired
 JOIN domain AS d ON d.name = b.domain
 JOIN egress AS e ON e.id = b.egress_id
-LEFT JOIN warm_up AS wb ON wb.scope = 'mailbox' AND wb.subject = b.address
-LEFT JOIN warm_up AS we ON we.scope = 'egress' AND we.subject = e.id
+LEFT JOIN warm_up AS wb ON wb.scope = 'mailbox' AND wb.subject = b.address AND wb.provider = ''
+LEFT JOIN warm_up AS we ON we.scope = 'egress' AND we.subject = e.id AND we.provider = ''
 LEFT JOIN mail_domain AS x ON x.domain = b.domain
 WHERE (%(everybody)s OR b.client_id = ANY(%(client_ids)s))
   AND b.state IN ('active', 'warming') AND d.state IN ('active', 'warming')

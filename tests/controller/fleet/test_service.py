@@ -104,6 +104,20 @@ async def test_a_bad_inventory_is_refused_with_details_for_programs(served: Serv
     assert detail.field_violations[0].field == "nodes[0].capazity"
 
 
+async def test_a_curve_toward_a_provider_that_nobody_knows_is_refused(served: Served) -> None:
+    warm_up = 'warm_up: {providers: [{provider: gogle, mailbox: "1:5"}]}'
+    text = small_inventory().replace("fleet:\n", f"fleet:\n  {warm_up}\n", 1)
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await served.fleet.PlanInventory(inventory_request(text))
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert (
+        "fleet.warm_up.providers[0].provider: 'gogle': no such provider; did you mean 'google'?"
+        in refused.value.details()
+    )
+    request = inventory_request(text.replace("gogle", "google"))
+    assert (await served.fleet.PlanInventory(request)).changes
+
+
 async def test_a_thousand_errors_fit_into_the_answer(served: Served) -> None:
     text = small_inventory(1200).replace("local_part: ", "local_part: X")
     with pytest.raises(grpc.aio.AioRpcError) as refused:

@@ -83,7 +83,7 @@ def test_only_the_pool_sends_it() -> None:
 
 def test_a_warming_mailbox_sends_what_its_curve_admits_and_nothing_on_internal_days() -> None:
     """Day 14 is the last internal one; then the curve rises by a day with each day of mail."""
-    warming = [Warming("mailbox", "m0@a.test", ZoneInfo("UTC"), 14)]
+    warming = [Warming("mailbox", "m0@a.test", "", ZoneInfo("UTC"), 14)]
     of = situation(boxes(1, (), internal=True), 60, warming=warming)
     found = days_of(forecast(of))
     assert found[0][0] == on(1)

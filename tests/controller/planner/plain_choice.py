@@ -18,6 +18,7 @@ from controller.planner.limits import (
     UNLIMITED,
     Account,
     Limit,
+    accounts_of_curves,
     accounts_of_sender,
     accounts_toward,
     tries_toward,
@@ -98,6 +99,8 @@ class PlainChoosing:
                 account = self._budgets.binding(tries)
             else:
                 toward = accounts_toward(box.sender, message.provider, day.date, hour)
+                if message.provider in self._budgets.curved:
+                    toward += accounts_of_curves(box.sender, message.provider, day.date)
                 account = spent or self._budgets.binding(toward)
             if account is None:
                 return message, None, None
@@ -131,7 +134,8 @@ class PlainChoosing:
         return (self._budgets.used(lane.account(hour)) + 1) / lane.weight
 
     def _assign(self, box: Box, message: Waiting, at: datetime, day: Day, hour: datetime) -> None:
-        assignment = Assignment(message, box.sender, at, day.date, hour)
+        curved = message.provider in self._budgets.curved
+        assignment = Assignment(message, box.sender, at, day.date, hour, curved)
         self._assignments.append(assignment)
         self._waiting.remove(message)
         for line in self._budgets.lines(assignment.accounts()):

@@ -8,6 +8,7 @@ are taken back, mailboxes move to other egresses, slots are drawn anew.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -34,6 +35,11 @@ MAILBOXES = 5
 NAMES = ("mailbox_per_hour", "mailbox_per_day", "egress_per_hour", "egress_per_day",
          "domain_per_day", "domain_provider_per_day", "provider_egress_per_hour",
          "client_per_day")  # fmt: skip
+# Warm-ups toward one of the two providers.
+CURVES = (
+    *((Limit.MAILBOX_PROVIDER_DAY, f"m{n}@d{n % 2}.test/google") for n in range(MAILBOXES)),
+    *((Limit.EGRESS_PROVIDER_DAY, f"e{n}/google") for n in range(2)),
+)
 tight_or_wide = st.sampled_from([2, 5, 9, 1000, 1000, 1000])
 
 
@@ -66,10 +72,18 @@ class PlanningMachine(RuleBasedStateMachine):
             lambda given: Limits(**given)
         ),
         lanes=st.lists(lanes(), max_size=3),
+        curves=st.dictionaries(st.sampled_from(CURVES), st.integers(0, 3)),
     )
-    def begin(self, week: Week, pace: Pace, limits: Limits, lanes: list[Lane]) -> None:
+    def begin(
+        self,
+        week: Week,
+        pace: Pace,
+        limits: Limits,
+        lanes: list[Lane],
+        curves: dict[tuple[Limit, str], int],
+    ) -> None:
         self.now = BEGIN
-        self.pace, self.caps = pace, Caps.of(limits)
+        self.pace = pace
         self.ledger: Counter[Account] = Counter()
         self.boxes = {
             f"m{n}@d{n % 2}.test": Box(
@@ -79,7 +93,9 @@ class PlanningMachine(RuleBasedStateMachine):
             for n in range(MAILBOXES)
         }  # fmt: skip
         self.lanes = [PLAIN, *lanes]
-        self.caps = Caps(self.caps.usual, bursts(self.lanes))
+        self.own = bursts(self.lanes) | curves
+        curved = frozenset({"google"}) if curves else frozenset[str]()
+        self.caps = Caps.of(limits, self.own, curved=curved)
         self.waiting: dict[str, Waiting] = {}
         self.charged: dict[str, Assignment] = {}
         self.sent_at: dict[str, list[datetime]] = {address: [] for address in self.boxes}
@@ -177,12 +193,12 @@ class PlanningMachine(RuleBasedStateMachine):
         used = max((n for a, n in self.ledger.items() if (a.limit, a.subject) == pair), default=0)
         changes = dict(self.caps.changes) | {pair: self.now + timedelta(minutes=minutes)}
         caps = dict(self.caps.special) | {pair: min(used, self.caps.usual[pair[0]])}
-        self.caps = Caps(self.caps.usual, caps, changes)
+        self.caps = replace(self.caps, special=caps, changes=changes)
         self.plan(20)
 
     @rule()
     def receivers_relent(self) -> None:
-        self.caps = Caps(self.caps.usual, bursts(self.lanes))
+        self.caps = replace(self.caps, special=self.own, changes={})
         self.plan(20)
 
     @rule(number=st.integers(0, MAILBOXES - 1))

@@ -27,7 +27,35 @@ def test_no_cap_is_passed_whatever_comes_and_no_message_is_lost(
     assert found.delivered == sum(each.sent for each in found.campaigns)
 
 
-@pytest.mark.parametrize("limit", [limit for limit in Limit if "domain provider h" not in limit])
+CURVES = {
+    Limit.MAILBOX_PROVIDER_DAY: {"provider": "google", "mailbox": "1:1 60:20"},
+    Limit.EGRESS_PROVIDER_DAY: {"provider": "google", "egress": "1:3 60:90"},
+}
+
+
+@pytest.mark.parametrize("limit", CURVES)
+def test_a_planner_that_forgets_a_curve_toward_a_provider_is_found_out(
+    limit: Limit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cap = Caps.cap
+    small = fleet(20, warm_up={"internal_days": 0, "mixed_days": 0, "providers": [CURVES[limit]]})
+    found = simulate(small, scenario(mailboxes="new"), 5)
+    assert found.cap_violations == 0
+    kept = sum(day.providers["google"] for day in found.days)
+    assert kept
+    monkeypatch.setattr(
+        Caps, "cap", lambda self, account: 10**6 if account[0] is limit else cap(self, account)
+    )
+    found = simulate(small, scenario(mailboxes="new"), 5)
+    assert {each.limit for each in found.violations} == {str(limit)}
+    assert all(each.subject.endswith("/google") for each in found.violations)
+    assert sum(day.providers["google"] for day in found.days) > kept
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [each for each in Limit if each not in {*CURVES, Limit.DOMAIN_PROVIDER_HOUR}],
+)
 def test_a_planner_that_forgets_a_limit_is_found_out(
     limit: Limit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,7 +87,7 @@ def test_a_planner_that_forgets_a_limit_is_found_out(
 
 def test_a_warm_up_that_jumps_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "controller.simulation.fleet.allowance", lambda curve, _: 12 if curve[0][1] == 5 else 50
+        "controller.planner.warm_up_caps.allowance", lambda curve, _: 12 if curve[0][1] == 5 else 50
     )
     found = simulate(fleet(20, warm_up={"internal_days": 0}), scenario(mailboxes="new"), 3)
     assert {each.limit for each in found.violations} == {"mailbox day"}
