@@ -71,7 +71,7 @@ class Delivery:
                 continue
             if responses.stops and not responses.may_go(letter.provider, sender, at):
                 held.append(each)
-                id = f"{letter.id}/held"
+                id = f"{letter.campaign:04}/{letter.step}/{letter.provider}/held"
                 mail.add(replace(letter, id=id, mailbox=sender.mailbox, not_before=at), 1)
                 continue
             provider, course = letter.provider, courses[letter.campaign]

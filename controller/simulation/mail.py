@@ -2,13 +2,17 @@
 
 A campaign of 100,000 is a handful of heaps: so many messages of one step to one provider. Messages
 that name a mailbox (follow-ups, and what was planned and could not go) have heaps of their own.
+
+Recipients at several providers stand in no order in a list, so heaps of the same age are taken from
+in proportion, not one after the other. The planner orders equals by their ids: a heap's rises with
+what was taken of it.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.planner.boxes import Box, Queues, Waiting, by_age
 from controller.planner.lanes import Lane
@@ -23,12 +27,24 @@ class Letter(Waiting):
     step: int = 0
 
 
+# Of a heap so many are taken one at a time, and from then on so many until another one of the same
+# age may come before it.
+_SINGLY, _AT_ONCE = 100, 32
+
+
 class _Heap:
-    __slots__ = ("left", "letter")
+    """`letter`: as the planner sees the next one; `given`: as it was added."""
+
+    __slots__ = ("given", "left", "letter", "taken")
 
     def __init__(self, letter: Letter, left: int) -> None:
-        self.letter = letter
-        self.left = left
+        self.given, self.left, self.taken = letter, left, 0
+        self.fall_in()
+
+    def fall_in(self) -> None:
+        """Behind those of the same age of which less was taken."""
+        share = self.taken / (self.taken + self.left)
+        self.letter = replace(self.given, id=f"{share:.6f}/{self.given.id}")
 
 
 _Lines = dict[str, deque[_Heap]]
@@ -51,7 +67,7 @@ class Mail(Queues):
         """So many equal messages, behind all others of their lane and provider."""
         lanes = self._any if letter.mailbox is None else self._own.setdefault(letter.mailbox, {})
         line = lanes.setdefault(letter.lane, {}).setdefault(letter.provider, deque())
-        if line and line[-1].letter == letter:
+        if line and line[-1].given == letter:
             line[-1].left += count
         else:
             line.append(_Heap(letter, count))
@@ -102,9 +118,14 @@ class Mail(Queues):
         owner, lane, provider = message.mailbox, message.lane, message.provider
         lanes = self._any if owner is None else self._own[owner]
         line = lanes[lane][provider]
-        line[0].left -= 1
+        heap = line[0]
+        heap.left -= 1
+        heap.taken += 1
         self.waiting -= 1
-        if line[0].left:
+        if heap.left:
+            if owner is None and (heap.taken < _SINGLY or heap.taken % _AT_ONCE == 0):
+                heap.fall_in()
+                self._heads = None
             return
         line.popleft()
         if owner is None:
