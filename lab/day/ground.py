@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from controller.postgres import EmbeddedServer
 from controller.postgres.binaries import Binaries, find_binaries
+from inventory.schema import MailDefaults
 from lab.chaos.ground import wait_until
 from lab.day.clock import FastClock
 from lab.day.hidden import TAKES
@@ -31,12 +33,19 @@ _FREE = 1_000_000
 _WHOLE_TIMEOUT_S = 60.0
 
 
-def settings(messages: int, hour_utc: int) -> dict[str, str]:
+def settings(messages: int, hour_utc: int, speed: int) -> dict[str, str]:
     """Settings of the fleet: it lives where the day's windows have just opened.
 
     Nothing of ours limits it but what a mailbox may send in the day, so that what receivers take
-    is what binds. `hour_utc`: the hour now.
+    is what binds. `hour_utc`: the hour now. Postfix tries again as often in an hour of the fleet as
+    it does by default in a true one.
     """
+    usual = MailDefaults()
+    retries = {
+        "minimal_backoff_s": max(1, usual.minimal_backoff_s // speed),
+        "maximal_backoff_s": usual.maximal_backoff_s // speed,
+        "queue_lifetime_s": max(60, usual.queue_lifetime_s // speed),
+    }
     east = (OPENS - hour_utc + 12) % 24 - 12
     limits = {
         "mailbox_per_hour": messages,
@@ -56,9 +65,15 @@ def settings(messages: int, hour_utc: int) -> dict[str, str]:
         # The names of these zones have the sign of POSIX: west is positive.
         "time_zone": f"Etc/GMT{-east:+d}" if east else "UTC",
         "pacing": f"{{windows: ['daily {OPENS:02}:00-{CLOSES:02}:00'], min_gap_s: 60}}",
-        "limits": "{" + ", ".join(f"{name}: {value}" for name, value in limits.items()) + "}",
+        "limits": _flow(limits),
+        "mail": _flow(retries),
         "lease": "{ttl_s: 8, margin_s: 2, heartbeat_s: 1}",
     }
+
+
+def _flow(values: Mapping[str, int]) -> str:
+    """A mapping of YAML on one line."""
+    return "{" + ", ".join(f"{name}: {value}" for name, value in values.items()) + "}"
 
 
 @dataclass
@@ -77,7 +92,8 @@ class Ground:
         lab = boot(demo, phases)
         lab.receivers.set_rules(rules)
         hour = datetime.now(UTC).hour
-        fleet, inventory = build_fleet(lab, demo, phases, settings(options.messages, hour))
+        given = settings(options.messages, hour, options.speed)
+        fleet, inventory = build_fleet(lab, demo, phases, given)
         with phases.phase("Put controller and PostgreSQL under a clock that can run"):
             clock = FastClock(_clock_file(lab), options.speed)
             _under(lab, fleet, clock)

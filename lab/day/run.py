@@ -20,7 +20,6 @@ from lab.day.verdict import Finding, findings
 from lab.demo.adapt import Letter, Sender, letters
 from lab.demo.errors import DemoError
 from lab.demo.fleet import Fleet
-from lab.demo.gather import settled_records
 from lab.demo.mail_plan import PROVIDERS
 from lab.demo.options import SAMPLES
 from lab.demo.phases import Phases
@@ -100,8 +99,9 @@ def _letters(inventory: Path, options: Options) -> list[Letter]:
 
 def _outcome(ground: Ground, options: Options, began: float, submitted: set[str]) -> Outcome:
     _settle(ground.fleet)
-    records = settled_records(ground.lab)
+    # Nodes go on with what receivers deferred: what is called sent must be in records read later.
     accounts = ground.fleet.accounts()
+    records = list(ground.lab.receivers.records())
     egresses = len(load(ground.inventory).inventory.egresses)
     day = count(records, ground.clock.seen_at, began, LENGTH, limits_of(options), egresses)
     return Outcome(

@@ -117,7 +117,7 @@ def test_the_receivers_keep_the_limit_themselves() -> None:
 
 @pytest.mark.parametrize("hour", range(24))
 def test_the_fleet_lives_where_its_windows_have_just_opened(hour: int) -> None:
-    fleet = parse(render(3, 48, 0, settings(50, hour)), "day.yaml").inventory.fleet
+    fleet = parse(render(3, 48, 0, settings(50, hour, 20)), "day.yaml").inventory.fleet
     now = datetime(2026, 3, 2, hour, 30, tzinfo=UTC).astimezone(ZoneInfo(fleet.time_zone))
     assert now.hour == OPENS
     assert fleet.pacing.windows == ("daily 08:00-19:00",)
