@@ -50,6 +50,8 @@ class Budgets:
         self._caps = caps
         self._used = used
         self._lines: dict[Account, Line] = {}
+        self.curved = caps.curved
+        """Providers with warm-up curves of their own."""
 
     def line(self, account: Account) -> Line:
         """The account's, always the same one."""
@@ -66,11 +68,6 @@ class Budgets:
     def taken(self) -> dict[Account, int]:
         """What was used since the ledger was read, of each account of which something was."""
         return {line.account: line.taken for line in self._lines.values() if line.taken}
-
-    @property
-    def curved(self) -> frozenset[str]:
-        """Providers with warm-up curves of their own."""
-        return self._caps.curved
 
     def cap(self, account: Account) -> int:
         """What the account admits in all."""

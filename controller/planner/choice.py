@@ -138,7 +138,7 @@ class _Choosing:
     ) -> None:
         self._seats = {box.address: Seat(box) for box in boxes}
         self._queues = queues
-        self._budgets = budgets
+        self._budgets, self._curved = budgets, budgets.curved
         self._lines = Lines(budgets)
         self._now, self._until = moment.now, moment.until
         self._pace = pace
@@ -176,10 +176,8 @@ class _Choosing:
         stopped: Line | None = None
         ready, later = self._ready(box, lines, at)
         for message in ready:
-            if message.charged:
-                line = binding(lines.tries(message.provider))
-            else:
-                line = spent or binding(lines.toward(message.provider))
+            toward = lines.of(message)
+            line = binding(toward) if message.charged else spent or binding(toward)
             if line is None:
                 return message, None, None
             stopped = stopped or line
@@ -231,15 +229,15 @@ class _Choosing:
 
     def _assign(self, seat: Seat, lines: HourLines, message: Waiting, at: datetime) -> None:
         provider, day, hour = message.provider, lines.date, lines.hour
-        curved = provider in self._budgets.curved
+        curved = bool(self._curved) and provider in self._curved
         self._assignments.append(Assignment(message, lines.sender, at, day, hour, curved))
         self._queues.remove(message)
-        if message.charged:
-            taken: tuple[Line, ...] = lines.tries(provider)
-        else:
-            taken = (*lines.of_sender, *lines.toward(provider), lines.of_lane(message.lane))
-        for line in taken:
+        for line in lines.of(message):
             line.left -= 1
+        if not message.charged:
+            for line in lines.of_sender:
+                line.left -= 1
+            lines.of_lane(message.lane).left -= 1
         seat.slot_at, seat.is_changed = at, True
         if lines.mailbox_day.left <= 0:
             self._hold(seat, lines, lines.mailbox_day, at)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import date, datetime
 
-from controller.planner.boxes import Box, Slot
+from controller.planner.boxes import Box, Slot, Waiting
 from controller.planner.budgets import Budgets, Line
 from controller.planner.calendar import HOUR, Day, hour_of
 from controller.planner.lanes import Lane
@@ -26,7 +26,9 @@ from controller.planner.limits import (
 class Shared:
     """The lines that mailboxes of one egress and domain have together, in one hour of their day."""
 
-    __slots__ = ("begins", "budgets", "day", "ends", "hour", "lanes", "of_sender", "toward")
+    __slots__ = (
+        "begins", "budgets", "curved", "day", "ends", "hour", "lanes", "of_sender", "toward",
+    )  # fmt: skip
 
     def __init__(
         self, sender: Sender, day: Day, hour: datetime, budgets: Budgets, lanes: dict[Lane, Line]
@@ -34,7 +36,7 @@ class Shared:
         """`lanes`: of the whole hour, filled by who needs one."""
         self.day, self.hour = day, hour
         self.begins, self.ends = max(day.start, hour), min(day.end, hour + HOUR)
-        self.budgets, self.lanes = budgets, lanes
+        self.budgets, self.lanes, self.curved = budgets, lanes, budgets.curved
         self.of_sender = budgets.lines(accounts_shared(sender, day.date, hour))
         self.toward: dict[str, tuple[Line, ...]] = {}
 
@@ -44,13 +46,16 @@ class HourLines:
     to, not including, `ends`."""
 
     __slots__ = (
-        "_curves", "_shared", "begins", "date", "day", "ends", "hour", "mailbox_day", "of_sender",
-        "sender",
+        "_asked", "_curves", "_found", "_shared", "begins", "date", "day", "ends", "hour",
+        "mailbox_day", "of_sender", "sender",
     )  # fmt: skip
 
     def __init__(self, sender: Sender, shared: Shared) -> None:
         self.sender, self._shared = sender, shared
         self._curves: dict[str, tuple[Line, ...]] = {}
+        # One message is asked about twice: whether it may go, and what it takes.
+        self._asked: Waiting | None = None
+        self._found: tuple[Line, ...] = ()
         self.day = shared.day
         self.date, self.hour = day, hour = shared.day.date, shared.hour
         self.begins, self.ends = shared.begins, shared.ends
@@ -61,11 +66,12 @@ class HourLines:
 
     def toward(self, provider: str) -> tuple[Line, ...]:
         """The lines of a message to this provider, besides those of its sender."""
-        lines = self._shared.toward.get(provider)
+        shared = self._shared
+        lines = shared.toward.get(provider)
         if lines is None:
             accounts = accounts_toward(self.sender, provider, self.date, self.hour)
-            lines = self._shared.toward[provider] = self._shared.budgets.lines(accounts)
-        if provider in self._shared.budgets.curved:
+            lines = shared.toward[provider] = shared.budgets.lines(accounts)
+        if shared.curved and provider in shared.curved:
             return (*lines, *self._of_curves(provider))
         return lines
 
@@ -83,9 +89,17 @@ class HourLines:
             line = self._shared.lanes[lane] = self._shared.budgets.line(lane.account(self.hour))
         return line
 
-    def tries(self, provider: str) -> tuple[Line, ...]:
-        """Those of one that was tried before, all of them."""
-        return self._shared.budgets.lines(tries_toward(self.sender, provider, self.hour))
+    def of(self, message: Waiting) -> tuple[Line, ...]:
+        """Those toward its provider; of one that was tried before there are no others."""
+        if message is not self._asked:
+            self._asked, self._found = message, self._look_up(message)
+        return self._found
+
+    def _look_up(self, message: Waiting) -> tuple[Line, ...]:
+        if message.charged:
+            tries = tries_toward(self.sender, message.provider, self.hour)
+            return self._shared.budgets.lines(tries)
+        return self.toward(message.provider)
 
 
 class Seat:

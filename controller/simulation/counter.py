@@ -100,9 +100,11 @@ class CapCounter:
         self._curved = {provider for _, provider in curves if provider}
         self._hour: datetime | None = None
         self._hour_ends: datetime | None = None
-        self._seen: list[tuple[str, str, str, date]] = []
-        self._dates: dict[str, tuple[date, date]] = {}
+        # Mailbox and provider of each message: of the running hour, by day; of days that go on.
+        self._seen: dict[date, list[_Key]] = {}
         self._days: dict[date, Counter[_Key]] = {}
+        self._of_campaigns: list[str] = []
+        self._dates: dict[str, tuple[date, date]] = {}
         self._stops: dict[_Key, datetime] = {}
         self.messages = 0
         self.violations: dict[tuple[str, str, str], Violation] = {}
@@ -117,7 +119,7 @@ class CapCounter:
         name."""
         hour, ends = self._hour, self._hour_ends
         if hour is None or ends is None or not hour <= at < ends:
-            self.close_hour()
+            self._close_hour()
             hour = self._hour = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
             self._hour_ends = hour + _HOUR
         zone = self._of[mailbox][3]
@@ -129,7 +131,11 @@ class CapCounter:
             dates = self._dates[zone] = (first, last)
         first, last = dates
         day = first if first == last else at.astimezone(ZoneInfo(zone)).date()
-        self._seen.append((mailbox, provider, campaign, day))
+        seen = self._seen.get(day)
+        if seen is None:
+            seen = self._seen[day] = []
+        seen.append((mailbox, provider))
+        self._of_campaigns.append(campaign)
         if self._stops:
             self._check_stops(mailbox, provider, at)
 
@@ -137,46 +143,49 @@ class CapCounter:
         """From now on nothing of this may be tried before `until`, whatever was said before."""
         self._stops[scope, subject] = until
 
-    def close_hour(self) -> None:
-        """Compares what was counted with the caps."""
+    def close(self) -> None:
+        """Nothing more comes: compares what is left to compare."""
+        self._close_hour()
+        self._close_days(date.max)
+
+    def _close_hour(self) -> None:
         if self._hour is None:
             return
-        hours: Counter[_Key] = Counter()
-        for (mailbox, provider, campaign, day), count in Counter(self._seen).items():
-            egress, domain, client, _ = self._of[mailbox]
-            hours["mailbox", mailbox] += count
-            hours["egress", egress] += count
-            hours["campaign", campaign] += count
-            hours["provider egress", f"{provider}/{egress}"] += count
-            days = self._days.setdefault(day, Counter())
-            days["mailbox", mailbox] += count
-            days["egress", egress] += count
-            days["domain", domain] += count
-            days["client", client] += count
-            days["domain provider", f"{domain}/{provider}"] += count
-            if provider in self._curved:
-                days["mailbox provider", f"{mailbox}/{provider}"] += count
-                days["egress provider", f"{egress}/{provider}"] += count
-            self.messages += count
-        self._compare_hour(hours)
-        touched = {day for _, _, _, day in self._seen}
-        for day in sorted(touched):
-            self._compare_day(day)
-        for old in [day for day in self._days if touched and day < min(touched) - 2 * _DAY]:
-            del self._days[old]
+        pairs: Counter[_Key] = Counter()
+        for day, seen in self._seen.items():
+            self._days.setdefault(day, Counter()).update(seen)
+            pairs.update(seen)
+            self.messages += len(seen)
+        self._compare_hour(pairs)
+        # It may still be yesterday somewhere.
+        self._close_days(min(self._seen) - _DAY)
         self._seen.clear()
+        self._of_campaigns.clear()
         self._dates.clear()
         self._hour = None
 
-    def _compare_hour(self, hours: Counter[_Key]) -> None:
+    def _close_days(self, before: date) -> None:
+        for day in sorted(day for day in self._days if day < before):
+            self._compare_day(day)
+            del self._days[day]
+
+    def _compare_hour(self, pairs: Counter[_Key]) -> None:
         assert self._hour is not None
         bucket, limits = self._hour.isoformat(), self._limits
+        sums: Counter[_Key] = Counter()
+        for (mailbox, provider), count in pairs.items():
+            egress = self._of[mailbox][0]
+            sums["mailbox", mailbox] += count
+            sums["egress", egress] += count
+            sums["provider egress", f"{provider}/{egress}"] += count
+        for campaign, count in Counter(self._of_campaigns).items():
+            sums["campaign", campaign] = count
         caps = {
             "mailbox": limits.mailbox_per_hour,
             "egress": limits.egress_per_hour,
             "provider egress": limits.provider_egress_per_hour,
         }
-        for (what, subject), sent in hours.items():
+        for (what, subject), sent in sums.items():
             cap = self._bursts.get(subject) if what == "campaign" else caps[what]
             if cap is not None and sent > cap:
                 self._note(f"{what} hour", subject, bucket, sent, cap)
@@ -190,15 +199,30 @@ class CapCounter:
             "client": limits.client_per_day,
             "domain provider": limits.domain_provider_per_day,
         }
-        for (what, subject), sent in self._days[day].items():
+        for (what, subject), sent in self._sums_of_day(self._days[day]).items():
             cap = caps.get(what)
             if what == "client":
                 cap = self._per_client.get(subject, cap)
             climb = self._climbs.get((what, subject))
             if climb is not None:
-                cap = climb.most(day) if cap is None else min(cap, climb.most(day))
+                most = climb.most(day)
+                cap = most if cap is None else min(cap, most)
             if cap is not None and sent > cap:
                 self._note(f"{what} day", subject, day.isoformat(), sent, cap)
+
+    def _sums_of_day(self, pairs: Counter[_Key]) -> Counter[_Key]:
+        sums: Counter[_Key] = Counter()
+        for (mailbox, provider), count in pairs.items():
+            egress, domain, client, _ = self._of[mailbox]
+            sums["mailbox", mailbox] += count
+            sums["egress", egress] += count
+            sums["domain", domain] += count
+            sums["client", client] += count
+            sums["domain provider", f"{domain}/{provider}"] += count
+            if provider in self._curved:
+                sums["mailbox provider", f"{mailbox}/{provider}"] += count
+                sums["egress provider", f"{egress}/{provider}"] += count
+        return sums
 
     def _check_stops(self, mailbox: str, provider: str, at: datetime) -> None:
         egress, domain, _, _ = self._of[mailbox]

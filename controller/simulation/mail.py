@@ -29,7 +29,7 @@ class Letter(Waiting):
 
 # Of a heap so many are taken one at a time, and from then on so many until another one of the same
 # age may come before it.
-_SINGLY, _AT_ONCE = 100, 32
+_SINGLY, _AT_ONCE = 20, 32
 
 
 class _Heap:
@@ -125,7 +125,7 @@ class Mail(Queues):
         if heap.left:
             if owner is None and (heap.taken < _SINGLY or heap.taken % _AT_ONCE == 0):
                 heap.fall_in()
-                self._heads = None
+                self._put_in_order(lane)
             return
         line.popleft()
         if owner is None:
@@ -137,6 +137,12 @@ class Mail(Queues):
             del lanes[lane]
         if owner is not None and not lanes:
             del self._own[owner]
+
+    def _put_in_order(self, lane: Lane) -> None:
+        """After the letter of a heap changed."""
+        for place, (each, _) in enumerate(self._heads or ()):
+            if each is lane and self._heads is not None:
+                self._heads[place] = lane, _heads(self._any[lane])
 
 
 def _heads(lines: _Lines) -> Sequence[Waiting]:

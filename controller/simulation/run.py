@@ -109,7 +109,7 @@ class Simulation:
                 self._hour(hour, line)
             self._day_is_over(line)
             progressed(line.number)
-        self._counter.close_hour()
+        self._counter.close()
         counter = self._counter
         return Foresight(
             self._scenario.name, self._seed, self._fleet.mailboxes, self._lines, self._pauses,

@@ -47,11 +47,11 @@ def test_a_few_of_many_are_a_fair_sample() -> None:
     for provider, count in (("apple", 5_000), ("google", 40_000), ("yahoo", 5_000)):
         mail.add(Letter(f"0000/0/{provider}", None, provider, NOON, lane=PLAIN), count)
     taken: Counter[str] = Counter()
-    for _ in range(50):
+    for _ in range(20):
         ((_, heads),) = mail.heads(BOX)
         taken[heads[0].provider] += 1
         mail.remove(heads[0])
-    assert taken == {"apple": 5, "google": 40, "yahoo": 5}
+    assert taken == {"apple": 2, "google": 16, "yahoo": 2}
 
 
 def test_what_came_first_goes_first_whatever_was_taken_of_it() -> None:
