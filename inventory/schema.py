@@ -28,6 +28,7 @@ from inventory.fields import (
     WholeSeconds,
 )
 from inventory.health import Health
+from inventory.mail import MailDefaults
 from inventory.pacing import Pacing, TimeZone, Window
 from inventory.warm_up import Warming, WarmUp
 
@@ -69,21 +70,6 @@ class Limits(Strict):
     """Mailboxes that one domain may have."""
     message_size_bytes: Annotated[Count, Field(ge=10_240, le=104_857_600)] = 10_485_760
     """The largest message that is accepted, in octets."""
-
-
-class MailDefaults(Strict):
-    """Postfix's retry schedule and TLS of every egress transport (postconf(5))."""
-
-    minimal_backoff_s: Annotated[WholeSeconds, Field(ge=1, le=86_400)] = 300
-    """minimal_backoff_time: the shortest wait before a deferred message is tried again."""
-    maximal_backoff_s: Annotated[WholeSeconds, Field(ge=1, le=86_400)] = 4000
-    """maximal_backoff_time: the longest wait before a deferred message is tried again."""
-    queue_lifetime_s: Annotated[WholeSeconds, Field(ge=60, le=5_184_000)] = 172_800
-    """maximal_queue_lifetime: after this a deferred message ends as `expired`."""
-    tls: Literal["may", "encrypt", "dane"] = "may"
-    """smtp_tls_security_level of every egress transport."""
-    egress_concurrency: Annotated[Count, Field(ge=1, le=100)] = 5
-    """The most SMTP connections of one egress to one destination at a time."""
 
 
 Euros = Annotated[float, Field(ge=0, le=1_000_000, strict=True)]

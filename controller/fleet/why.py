@@ -14,10 +14,10 @@ from controller.fleet.why_egress import node_words as _node
 from controller.fleet.why_egress import why_egress
 from controller.message_life import FINAL, State
 from controller.planner import ledger
+from controller.planner.assignment import Moment, accounts_in
 from controller.planner.boxes import Box, Slot
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import hour_of
-from controller.planner.choice import Moment, accounts_in
 from controller.planner.lanes import WARM_UP
 from controller.planner.limits import Limit, Sender
 from controller.planner.reasons import internal_words

@@ -6,10 +6,10 @@ import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 
+from controller.planner.assignment import Moment
 from controller.planner.boxes import Box
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import hour_of
-from controller.planner.choice import Moment
 from controller.planner.lanes import Lane
 from controller.planner.limits import UNLIMITED
 

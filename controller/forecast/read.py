@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 from controller.fleet.errors import NotFoundError, RefusedError
 from controller.forecast.situation import Heap, Plan, Sending, Situation, Warming
 from controller.planner import ledger
+from controller.planner.assignment import Moment, accounts_in
 from controller.planner.boxes import Box
-from controller.planner.choice import Moment, accounts_in
 from controller.planner.client_round import box_of
 from controller.planner.lanes import Lane
 from controller.planner.open_lanes import lane_of

@@ -14,10 +14,11 @@ from datetime import date, datetime, timedelta
 
 from controller.forecast.causes import cause
 from controller.forecast.situation import Heap, Plan, Sending, Situation, Warming
+from controller.planner.assignment import Assignment, Moment
 from controller.planner.boxes import Box
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR, hour_of
-from controller.planner.choice import Assignment, Moment, choose
+from controller.planner.choice import choose
 from controller.planner.lanes import Lane, plain_lane
 from controller.planner.limits import Account, Caps
 from controller.planner.warm_up import Signal, judge

@@ -12,6 +12,7 @@ Pure, with the time as an argument:
     boxes      a mailbox, its slot, waiting messages
     shares     how much of a cycle each client gets
     seats      mailboxes and their lines of the ledger, while a choice is made
+    assignment what a choice comes to, and which accounts it looks at
     choice     slots pull messages: assignments and the slots that follow
 
 With the database:

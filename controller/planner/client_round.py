@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from controller.from_field import from_line
 from controller.planner import ledger
+from controller.planner.assignment import Assignment, Moment, accounts_in
 from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
-from controller.planner.choice import Assignment, Moment, accounts_in, choose
+from controller.planner.choice import choose
 from controller.planner.lanes import Lane
 from controller.planner.limits import Sender
 from controller.planner.open_lanes import open_lanes, pools

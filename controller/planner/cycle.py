@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.planner import metrics
-from controller.planner.choice import Moment
+from controller.planner.assignment import Moment
 from controller.planner.client_round import Round, plan_client
 from controller.planner.settings import Settings, settings_of
 from controller.planner.shares import shares

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from controller.planner.assignment import Assignment
 from controller.planner.budgets import Budgets
-from controller.planner.choice import Assignment
 from controller.planner.limits import SCOPES, Account, Limit
 from controller.store import Row, Transaction, queries
 from controller.store.errors import TransactionConflict

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from controller.planner import ledger
+from controller.planner.assignment import Moment
 from controller.planner.calendar import HOUR, hour_of
-from controller.planner.choice import Moment
 from controller.planner.lanes import Lane, plain_lane, warm_up_lane
 from controller.planner.limits import UNLIMITED
 from controller.planner.settings import week_of

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from controller.planner.choice import Moment
+from controller.planner.assignment import Moment
 from controller.planner.lanes import WARM_UP
 from controller.store import Row, Transaction, queries
 

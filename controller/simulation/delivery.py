@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from random import Random
 
-from controller.planner.choice import Assignment
+from controller.planner.assignment import Assignment
 from controller.planner.limits import Sender
 from controller.simulation.campaigns import Campaigns, Course
 from controller.simulation.counter import CapCounter

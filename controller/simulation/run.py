@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta
 from random import Random
 
+from controller.planner.assignment import Moment
 from controller.planner.boxes import Box
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR, at_clock, hour_of
-from controller.planner.choice import Moment, choose
+from controller.planner.choice import choose
 from controller.planner.limits import Account, Caps, Limit
 from controller.simulation.campaigns import Campaigns, mix_of
 from controller.simulation.counter import CapCounter, WarmingFrom

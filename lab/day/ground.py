@@ -12,7 +12,7 @@ from pathlib import Path
 
 from controller.postgres import EmbeddedServer
 from controller.postgres.binaries import Binaries, find_binaries
-from inventory.schema import MailDefaults
+from inventory.mail import MailDefaults
 from lab.chaos.ground import wait_until
 from lab.day.clock import FastClock
 from lab.day.hidden import TAKES

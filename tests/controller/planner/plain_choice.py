@@ -8,10 +8,10 @@ import heapq
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
+from controller.planner.assignment import Assignment, Choice, Moment
 from controller.planner.boxes import Box, Slot, Waiting, by_age
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR, Day, hour_of
-from controller.planner.choice import Assignment, Choice, Moment
 from controller.planner.lanes import Lane
 from controller.planner.limits import (
     OF_PROVIDER,

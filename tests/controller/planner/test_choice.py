@@ -10,10 +10,11 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.planner.assignment import Choice, Moment
 from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR
-from controller.planner.choice import Choice, Moment, choose
+from controller.planner.choice import choose
 from controller.planner.client_round import Round
 from controller.planner.cycle import sentence
 from controller.planner.limits import Account, Caps, Limit, Sender

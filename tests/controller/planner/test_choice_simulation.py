@@ -16,10 +16,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from controller.planner.assignment import Assignment, Moment
 from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR
-from controller.planner.choice import Assignment, Moment, choose
+from controller.planner.choice import choose
 from controller.planner.lanes import PLAIN, Lane
 from controller.planner.limits import UNLIMITED, Account, Caps, Limit, Sender
 from controller.planner.slots import Pace

@@ -13,9 +13,9 @@ import pytest
 from controller.intake.check import Submission
 from controller.intake.ingest import Taken, ingest
 from controller.planner import ledger
+from controller.planner.assignment import Assignment
 from controller.planner.boxes import Waiting
 from controller.planner.budgets import Budgets
-from controller.planner.choice import Assignment
 from controller.planner.cycle import Planner
 from controller.planner.limits import Caps, Sender
 from controller.store import Store

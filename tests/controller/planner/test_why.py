@@ -8,9 +8,10 @@ from zoneinfo import ZoneInfo
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from controller.planner.assignment import Moment, accounts_in
 from controller.planner.boxes import Box, Queues, Slot, Waiting
 from controller.planner.budgets import Budgets
-from controller.planner.choice import Moment, accounts_in, choose
+from controller.planner.choice import choose
 from controller.planner.limits import UNLIMITED, Account, Caps, Limit, Sender
 from controller.planner.slots import Pace
 from controller.planner.why import Situation, Stop, verdict, why_mailbox
