@@ -98,12 +98,16 @@ def _of_one(each: Estimate, health: Health) -> Calls:
         return NOTHING
     limits, sure = thresholds(each.signal, health), health.confidence_percent / 100
     reached = holds = Band.GOOD
+    enough = each.of >= health.min_messages
     for band in (Band.WATCH, Band.SLOWED, Band.PAUSED, Band.QUARANTINED):
         limit = getattr(limits, str(band)) / 100
-        if each.of >= health.min_messages and each.beta.above(limit) >= sure:
+        if enough and each.beta.is_above(limit, sure):
             reached = band
-        if reached == band or each.beta.above(_KEEP_SHARE * limit) >= _KEEP_CONFIDENCE:
+        if reached == band or each.beta.is_above(_KEEP_SHARE * limit, _KEEP_CONFIDENCE):
             holds = band
+        else:
+            # Thresholds rise.
+            break
     return Calls(reached, holds, (each,) if holds else ())
 
 

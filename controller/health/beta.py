@@ -46,6 +46,11 @@ class Beta:
             return 1 - _lower(self.a, self.b, rate)
         return _lower(self.b, self.a, 1 - rate)
 
+    def is_above(self, rate: float, sure: float) -> bool:
+        """Whether it is so probable (0 to 1) that the rate is above this one. Where its mean is
+        small, that is known without reckoning (Markov's inequality)."""
+        return self.mean >= sure * rate and self.above(rate) >= sure
+
     def quantile(self, share: float) -> float:
         """The rate that the true one is below with this probability, to a millionth of it."""
         low, high = 0.0, 1.0

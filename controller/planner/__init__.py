@@ -8,6 +8,7 @@ Pure, with the time as an argument:
     limits     the limits, the accounts of the ledger they are kept in, their caps
     budgets    what is left of each, and which one binds
     warm_up    how much something warming may send, and how it goes on
+    slowed     what health leaves of limits
     warm_up_caps   which limit that lowers, and to what
     boxes      a mailbox, its slot, waiting messages
     shares     how much of a cycle each client gets

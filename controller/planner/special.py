@@ -14,23 +14,13 @@ from controller.planner.boxes import Box
 from controller.planner.lanes import Lane
 from controller.planner.limits import UNLIMITED, Caps, Limit
 from controller.planner.settings import Settings
+from controller.planner.slowed import slow
 from controller.planner.warm_up_caps import warm_up_account, warm_up_cap
 from controller.store import Row, Transaction, queries
 
 SQL = queries.load("planner")
 WARM_UP = queries.load("warm_up")
 HEALTH = queries.load("health")
-# What is lowered of something that health has slowed.
-_SLOWED = {
-    "mailbox": (Limit.MAILBOX_HOUR, Limit.MAILBOX_DAY),
-    "egress": (Limit.EGRESS_HOUR, Limit.EGRESS_DAY),
-    "domain": (Limit.DOMAIN_DAY,),
-}
-
-
-def slowed_cap(cap: int, to_percent: int) -> int:
-    """What is left of a limit; one at least, for otherwise it would be a stop."""
-    return max(min(cap, 1), cap * to_percent // 100)
 
 
 async def caps_for(
@@ -45,7 +35,6 @@ async def caps_for(
         (Limit.CAMPAIGN_HOUR, lane.subject): lane.burst for lane in lanes if lane.burst < UNLIMITED
     }
     changes: dict[tuple[Limit, str], datetime] = {}
-    usual = Caps.of(settings.limits).usual
     if client["per_day"] is not None:
         special[Limit.CLIENT_DAY, client["id"]] = client["per_day"]
     egress_ids = sorted({box.sender.egress_id for box in boxes})
@@ -68,9 +57,7 @@ async def caps_for(
         domains=domains,
     )
     for row in slowed:
-        for limit in _SLOWED[row["scope"]]:
-            key = limit, row["subject"]
-            special[key] = slowed_cap(special.get(key, usual[limit]), settings.slowed_to_percent)
+        slow(special, settings.limits, row["scope"], row["subject"], settings.slowed_to_percent)
     slower = await tx.fetch_all(SQL["receivers_limits"], egress_ids=egress_ids, domains=domains)
     for row in slower:
         provider, subject, per_hour = row["provider"], row["subject"], row["per_hour"]

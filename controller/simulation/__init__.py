@@ -11,6 +11,7 @@
     words           the replies in which they refuse
     delivery        attempts, what receivers answer, and what becomes of it
     responses       what follows from their words: stops, slow-downs, breakers
+    tallies, health what receivers said of each sender, and the verdicts on them
     counter         counts what was sent against the caps, on its own
     series          what is remembered of each day
     run             the loop over the hours
@@ -18,6 +19,6 @@
 
 Decided by the controller's code: slots, windows, limits and the choice of mailbox
 (controller.planner), warm-ups (planner.warm_up), what replies mean (replies, shaping), slow-downs
-and breakers (throttle). Modelled here: the receivers, and the shells around those decisions that
-are SQL in the controller.
+and breakers (throttle), verdicts (health). Modelled here: the receivers, and the shells around
+those decisions that are SQL in the controller.
 """

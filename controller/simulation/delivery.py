@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from random import Random
 
+from controller.health.counts import COMPLAINT, EXPIRED, SENT
 from controller.planner.assignment import Assignment
 from controller.planner.limits import Sender
 from controller.simulation.campaigns import Campaigns, Course
@@ -17,6 +18,7 @@ from controller.simulation.mail import Letter, Mail
 from controller.simulation.receivers import Answer, ReceiverModel
 from controller.simulation.responses import Responses
 from controller.simulation.series import DayLine
+from controller.simulation.tallies import Tallies
 from controller.simulation.words import Words
 
 _RETRY = timedelta(hours=1)
@@ -45,6 +47,7 @@ class Delivery:
     chance: Random
     line: DayLine
     lifetime: timedelta
+    tallies: Tallies
 
     def __post_init__(self) -> None:
         self._deferred: deque[Deferred] = deque()
@@ -92,6 +95,7 @@ class Delivery:
             course = self.campaigns.courses[each.letter.campaign]
             if hour >= each.expires:
                 course.expired += 1
+                self.tallies.add(each.sender.mailbox, each.letter.provider, EXPIRED)
                 self.line.expired += 1
                 course.is_through_with_one(self.line.date)
                 continue
@@ -117,6 +121,8 @@ class Delivery:
         word = self.words.of(letter.provider, answer)
         self.responses.refused(word, letter.provider, sender, at, before is None)
         line = self.line
+        if word.final or before is None:
+            self.tallies.add(sender.mailbox, letter.provider, word.kind)
         if word.final:
             line.unknown += answer is Answer.UNKNOWN
             line.refused += answer is not Answer.UNKNOWN
@@ -138,11 +144,13 @@ class Delivery:
         else:
             line.sent["active"] += 1
         line.providers[letter.provider] += 1
+        self.tallies.add(sender.mailbox, letter.provider, SENT)
         course.sent += 1
         draw = self._draw()
         if draw < plan.complaint_percent / 100:
             line.complaints += 1
             course.complaints += 1
+            self.tallies.add(sender.mailbox, letter.provider, COMPLAINT)
             self.receivers[letter.provider].complains(sender.egress_id, sender.domain)
         elif (
             letter.step < len(plan.follow_ups)

@@ -50,8 +50,11 @@ class VirtualFleet:
         """By client and address."""
         self.warming: dict[tuple[str, str, str], Progress] = {}
         """By scope (mailbox, egress), subject and provider ('': for all mail)."""
+        self._client_of: dict[str, str] = {}
+        self._zones: dict[tuple[str, str], ZoneInfo] = {}
         for box in _boxes(inventory, scenario, seed):
             self.boxes[box.sender.client_id][box.address] = box
+            self._client_of[box.address] = box.sender.client_id
         self._begin(scenario)
 
     @property
@@ -111,6 +114,40 @@ class VirtualFleet:
             self._mark_internal()
         return bool(over)
 
+    def signal(self, key: tuple[str, str], signal: Signal) -> None:
+        """What health says of a mailbox or egress (scope, subject), as `health.sql` keeps it: a
+        step back stays until a day was judged."""
+        for progress in self._warm_ups_of(key):
+            if signal is Signal.BACK or progress.signal is not Signal.BACK:
+                progress.signal = signal
+
+    def set_health(self, address: str, value: float) -> None:
+        """A mailbox's score, above 0 up to 1."""
+        boxes = self.boxes[self._client_of[address]]
+        boxes[address] = boxes[address]._replace(health=value)
+
+    def begin_anew(self, key: tuple[str, str], now: datetime) -> None:
+        """It warms up from the first day; of a domain, its mailboxes."""
+        scope, subject = key
+        if scope == "domain":
+            for address in self._client_of:
+                if address.endswith(f"@{subject}"):
+                    self.begin_anew(("mailbox", address), now)
+            return
+        zone = self._zones[key]
+        for each, provider in self.settings.warm_ups:
+            if each == scope:
+                self.warming[scope, subject, provider] = Progress(
+                    scope, subject, provider, zone, 1, _today(now, zone)
+                )
+        self._mark_internal()
+
+    def _warm_ups_of(self, key: tuple[str, str]) -> Iterator[Progress]:
+        for provider in ("", *self.settings.curved):
+            progress = self.warming.get((*key, provider))
+            if progress is not None:
+                yield progress
+
     def _mark_internal(self) -> None:
         """Which mailboxes send warm-up mail alone."""
         for boxes in self.boxes.values():
@@ -121,17 +158,18 @@ class VirtualFleet:
 
     def _begin(self, scenario: Scenario) -> None:
         for scope, subject, warming, client, zone in _what_may_warm(self.inventory):
+            name = zone or self.clients[client].time_zone or self.inventory.fleet.time_zone
+            own = self._zones[scope, subject] = ZoneInfo(name)
             if scenario.mailboxes == "warm" or not (warming or scenario.mailboxes == "new"):
                 continue
             since = 1
             if "-" in warming and scenario.mailboxes == "inventory":
                 since = (scenario.start - date.fromisoformat(warming)).days + 1
-            name = zone or self.clients[client].time_zone or self.inventory.fleet.time_zone
             for each, provider in self.settings.warm_ups:
                 if each == scope:
                     day = max(1, min(since, self.settings.curve(scope, provider)[-1][0]))
                     self.warming[scope, subject, provider] = Progress(
-                        scope, subject, provider, ZoneInfo(name), day, scenario.start
+                        scope, subject, provider, own, day, scenario.start
                     )
         self._mark_internal()
 

@@ -44,8 +44,9 @@ _RESULT = {
 _LIMITS = """\
 ## What is not modelled
 
-Health bands (slowed, paused, quarantined); nodes and proxies that fail; replies to warm-up mail one
-by one: all of a mailbox's warm-up mail of a day waits from its morning, as much as
+Blocking lists; nodes and proxies that fail. [Health](../health.md) judges each morning what was
+heard the day before, where a controller judges within seconds. Replies to warm-up mail do not come
+one by one: all of a mailbox's warm-up mail of a day waits from its morning, as much as
 [its quota](../warm-up.md) says.
 """
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.planner.limits import Limit, Sender
 from controller.shaping.rule import PAIRS, Rule
@@ -16,7 +16,9 @@ from controller.simulation.words import Word
 from controller.throttle.breaker import Breaker, Position, accepted, refused
 from controller.throttle.pace import START_PER_HOUR, Slowed, is_free, rate, slower, starting
 
-_SHAPING, _BREAKER = "shaping", "breaker"
+_SHAPING, _BREAKER, _HEALTH = "shaping", "breaker", "health"
+# Health ends its stops itself, in the morning after their time.
+_MORNING = timedelta(days=2)
 Subject = tuple[str, str]
 """Scope and subject; of a pair `provider/…`."""
 _LIMIT_OF = {
@@ -146,6 +148,16 @@ class Responses:
                 self.stops.end(pair, _BREAKER)
                 self._on_release(pair, self.stops.until(pair) or at)
             self.breakers[pair] = after
+
+    def stop_for_health(self, subject: Subject, at: datetime, until: datetime, why: str) -> None:
+        """Until `return_to_health`, which comes in the morning after `until`."""
+        begins = self.stops.begin(subject, _HEALTH, at, until + _MORNING)
+        self._on_pause(Pause(at, *subject, until, why, begins))
+
+    def return_to_health(self, subject: Subject, at: datetime) -> None:
+        """Health lets it send again."""
+        self.stops.end(subject, _HEALTH)
+        self._on_release(subject, self.stops.until(subject) or at)
 
     def caps(
         self, now: datetime, usual: int

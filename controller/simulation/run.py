@@ -17,10 +17,12 @@ from controller.planner.budgets import Budgets
 from controller.planner.calendar import HOUR, at_clock, hour_of
 from controller.planner.choice import choose
 from controller.planner.limits import Account, Caps, Limit
+from controller.planner.slowed import slow
 from controller.simulation.campaigns import Campaigns, mix_of
 from controller.simulation.counter import CapCounter, WarmingFrom
 from controller.simulation.delivery import Delivery
 from controller.simulation.fleet import VirtualFleet
+from controller.simulation.health import VirtualHealth
 from controller.simulation.internal import WarmUpMail
 from controller.simulation.mail import Mail
 from controller.simulation.receivers import ReceiverModel
@@ -80,6 +82,12 @@ class Simulation:
             for number in range(1, days + 1)
         ]
         settings = self._fleet.settings
+        self._health = VirtualHealth(
+            self._fleet,
+            inventory.fleet.health,
+            self._responses.stop_for_health,
+            self._responses.return_to_health,
+        )
         self._counter = CapCounter(
             inventory,
             settings.limits,
@@ -97,7 +105,7 @@ class Simulation:
         self._delivery = Delivery(
             self._fleet, self._receivers, self._responses, self._campaigns, self._counter,
             Words(), chance, self._lines[0],
-            timedelta(seconds=inventory.fleet.mail.queue_lifetime_s),
+            timedelta(seconds=inventory.fleet.mail.queue_lifetime_s), self._health.tallies,
         )  # fmt: skip
 
     def run(self, progressed: Progressed) -> Foresight:
@@ -130,8 +138,9 @@ class Simulation:
                     course.plan = course.plan.model_copy(update=changes(event))
 
     def _morning(self, day: date) -> None:
-        """The warm-up mail of the day comes."""
+        """Health judges the day before; the warm-up mail of this one comes."""
         morning = hour_of(at_clock(day, 0, self._fleet.zone))
+        self._health.judge(morning)
         self._fleet.judge(morning)
         for client, letter, count in self._warm_up_mail.due(morning):
             self._mail[client].add(letter, count)
@@ -194,6 +203,8 @@ class Simulation:
         for course in self._campaigns.courses:
             if course.plan.burst_per_hour is not None:
                 special[Limit.CAMPAIGN_HOUR, course.lanes[0].subject] = course.lanes[0].burst
+        for scope, subject in self._health.slowed:
+            slow(special, limits, scope, subject, self._fleet.settings.slowed_to_percent)
         return Caps.of(limits, special, changes, self._fleet.settings.curved)
 
     def _day_is_over(self, line: DayLine) -> None:

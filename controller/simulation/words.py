@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from controller.health.counts import bounced, deferred
 from controller.providers.table import open_table
 from controller.replies import Reply, Scope, classify
 from controller.replies.reply import read_reply
@@ -30,12 +31,13 @@ _AGAINST_SENDER = frozenset(
 @dataclass(frozen=True, slots=True)
 class Word:
     """A refusal as the controller understands it. `against_sender`: counts towards breakers;
-    `final`: Postfix gives the message up."""
+    `final`: Postfix gives the message up; `kind`: as what it counts in health."""
 
     reply: Reply
     rule: Rule | None
     against_sender: bool
     final: bool
+    kind: str
 
     @property
     def why(self) -> str:
@@ -64,7 +66,11 @@ class Words:
         meaning = classify(reply)
         waved_off = rule is not None and rule.action == "nothing"
         against = not waved_off and meaning.scope in _AGAINST_SENDER
-        return Word(reply, rule, against, reply.code >= 500)
+        final = reply.code >= 500
+        # Where a rule says that it means nothing, the receiver wants time (as events.health).
+        scope = Scope.CAPACITY if waved_off and not final else meaning.scope
+        kind = bounced(scope) if final else deferred(scope)
+        return Word(reply, rule, against, final, kind)
 
     def _samples(self, provider: str, answer: Answer) -> Iterator[str]:
         """The provider's own words for it: of rules that slow, or that suspend for a reputation."""

@@ -51,3 +51,11 @@ def test_more_is_known_after_more_events() -> None:
     assert few.mean < 0.02 < 0.3 < many.mean < 0.34
     assert few.quantile(0.95) - few.quantile(0.05) < 0.05
     assert many.quantile(0.95) - many.quantile(0.05) < 0.03
+
+
+@given(weights, weights, rates, rates)
+def test_the_short_way_to_know_agrees_with_the_long_one(
+    a: float, b: float, rate: float, sure: float
+) -> None:
+    beta = Beta(a, b)
+    assert beta.is_above(rate, sure) == (beta.above(rate) >= sure)
