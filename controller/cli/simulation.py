@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from controller.cli.failure import Failure
 from controller.cli.output import notes, number, print_json, print_table
 from controller.providers.table import open_table
 from controller.simulation.plot import svg
-from controller.simulation.run import simulate
 from controller.simulation.scenario import Scenario
 from controller.simulation.scenario_file import Known, ScenarioError, load
 from controller.simulation.series import STAGES, DayLine, Foresight
+from controller.simulation.simulate import simulate
 from inventory.errors import InventoryError
 from inventory.load import load as load_inventory
 from inventory.load import parse as parse_inventory
@@ -39,7 +40,12 @@ def show(
     with _progress() as bar:
         task = bar.add_task("simulated", total=days)
         found = simulate(
-            inventory, scenario, days, seed, lambda day: bar.update(task, completed=day)
+            inventory,
+            scenario,
+            days,
+            seed,
+            lambda day: bar.update(task, completed=day),
+            len(os.sched_getaffinity(0)),
         )
     if plot is not None:
         plot.write_text(svg(found), encoding="utf-8")

@@ -15,6 +15,8 @@
     counter         counts what was sent against the caps, on its own
     series          what is remembered of each day
     run             the loop over the hours
+    parts, cores    client by client, at the same time
+    simulate        the whole
     plot            the result as a picture (SVG)
 
 Decided by the controller's code: slots, windows, limits and the choice of mailbox

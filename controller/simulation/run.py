@@ -40,12 +40,8 @@ _ALL = 2**31
 Progressed = Callable[[int], None]
 
 
-def simulate(
-    inventory: Inventory,
-    scenario: Scenario,
-    days: int,
-    seed: int = 1,
-    progressed: Progressed = lambda _: None,
+def run(
+    inventory: Inventory, scenario: Scenario, days: int, seed: int, progressed: Progressed
 ) -> Foresight:
     """The same arguments give the same result. `progressed` hears of each day that is over."""
     # Nothing in it refers to itself in a circle; to look for that is a tenth of all work.
@@ -65,7 +61,9 @@ class Simulation:
         self._scenario, self._seed = scenario, seed
         self._inventory = inventory
         self._fleet = VirtualFleet(inventory, scenario, seed)
-        chance = Random(f"{seed}/receivers")  # noqa: S311 chance, not secrecy
+        # Of these clients: others may be reckoned in another run.
+        key = "/".join([str(seed), "receivers", *self._fleet.clients])
+        chance = Random(key)  # noqa: S311 chance, not secrecy
         receivers = receivers_of(scenario)
         self._receivers = {name: ReceiverModel(name, receivers[name], chance) for name in receivers}
         for egress in inventory.egresses:

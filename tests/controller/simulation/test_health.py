@@ -9,7 +9,8 @@ import pytest
 
 from controller.health.counts import COMPLAINT, SENT, Window
 from controller.planner.limits import Sender
-from controller.simulation.run import Simulation, simulate
+from controller.simulation.run import Simulation
+from controller.simulation.simulate import simulate
 from controller.simulation.tallies import Tallies
 from tests.controller.simulation.foreseen import fleet, scenario
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.simulation.plot import scale, svg
-from controller.simulation.run import simulate
+from controller.simulation.simulate import simulate
 from tests.controller.simulation.foreseen import fleet, scenario
 
 SVG = "{http://www.w3.org/2000/svg}"

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 
 from controller.planner.limits import Caps, Limit
 from controller.simulation.campaigns import allot, shares
-from controller.simulation.run import simulate
+from controller.simulation.simulate import simulate
 from tests.controller.simulation.foreseen import fleet, fleets, scenario, scenarios
 
 
