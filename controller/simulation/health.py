@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from controller.health.bands import Band, Standing
 from controller.health.beta import Beta
@@ -63,17 +63,16 @@ class VirtualHealth:
         for scope in _SCOPES:
             due |= {key for key, of in self._members.items() if key[0] == scope and of & due}
             for key in sorted(each for each in due if each[0] == scope):
-                self._judge(key, now)
+                self._judge(key, now, yesterday)
         for key, standing in list(self._standings.items()):
             self._fleet.signal(key, _signal(standing.band))
             if standing.band is Band.GOOD and standing.counted_from is None and not standing.stops:
                 del self._standings[key]
 
-    def _judge(self, key: Subject, now: datetime) -> None:
+    def _judge(self, key: Subject, now: datetime, yesterday: date) -> None:
         was = self._standings.get(key) or Standing(Band.GOOD, now)
         since = was.counted_from.date() if was.counted_from else None
-        day = (now - timedelta(hours=1)).astimezone(self._fleet.zone).date()
-        counts, by_provider = self.tallies.counts(key, day, since)
+        counts, by_provider = self.tallies.counts(key, yesterday, since)
         evidence = Evidence(counts, by_provider, self._votes(key))
         if was.band is Band.GOOD and not self._may_call(evidence):
             return
