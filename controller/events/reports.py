@@ -2,10 +2,10 @@
 
 A node may report a message only while it is the last node the message was dispatched to. Events
 about other messages are kept as they are, and change nothing. What a receiver said is kept with its
-meaning, and what follows from it happens in the same transaction, report by report: what comes of
-many reports does not depend on which of them were stored together.
+meaning, and what follows from it (`words`) happens in the same transaction.
 
-The messages are locked first and in one order, so two controllers never wait for one another.
+The messages are locked first and in one order, so two controllers never wait for one another; then
+the breakers, if any (`controller.throttle.alone`); then the ledger.
 """
 
 from __future__ import annotations
@@ -17,32 +17,21 @@ from dataclasses import dataclass, replace
 from postfleet.v1 import node_pb2
 
 from controller.events import report as rows
-from controller.events.fold import KINDS, Told
+from controller.events.fold import Told
 from controller.events.health import tally_events
 from controller.events.progress import Place, Progress
 from controller.events.report import Key, Report
+from controller.events.words import Recorded, act_on, words_of
 from controller.health.tally import Tally
-from controller.message_life import Event, State
+from controller.message_life import State
 from controller.planner.ledger import refund
 from controller.store import Transaction, queries
-from controller.throttle import run
-from controller.throttle.follow import follow
 from controller.throttle.heard import About, Heard, Listener
 
 _SQL = queries.load("events")
 _ABOUT = ("client_id", "mailbox", "recipient", "egress_id", "provider", "warm_up")
 _NOTE_SENT = queries.load("warm_up")["note_sent"]
 _PLAN_ANEW = queries.load("throttle")["plan_anew"]
-# What receivers' words make of pairs, recipients and suspensions is done by one at a time.
-_WORDS_LOCK = "receivers-words"
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """Of one report: the events that were new, in order, and what was heard in them."""
-
-    new: tuple[node_pb2.MessageEvent, ...]
-    heard: tuple[Heard, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +62,9 @@ async def record(tx: Transaction, reports: Sequence[Report], listener: Listener)
         tally_events(tally, report, new, fresh, known.about, listener)
         progress.move_on(report.node_id, new)
         recorded.append(Recorded(new, fresh))
+    words = await words_of(tx, reports, recorded, known.about, listener)
     await _change(tx, progress)
-    await _listen(tx, reports, recorded, known.about, listener)
+    await act_on(tx, words)
     await tally.write(tx)
     return recorded
 
@@ -163,42 +153,3 @@ async def _change(tx: Transaction, progress: Progress) -> None:
         await tx.execute(_PLAN_ANEW, ids=returned)
     if progress.sent:
         await tx.execute(_NOTE_SENT, ids=progress.sent)
-
-
-async def _listen(
-    tx: Transaction,
-    reports: Sequence[Report],
-    recorded: Sequence[Recorded],
-    about: Mapping[Place, About],
-    listener: Listener,
-) -> None:
-    """What follows from receivers' words. Most took a message, and that changes nothing."""
-    against = [run.against(each.heard) for each in recorded]
-    taken = [
-        _taken(report, each, about, listener)
-        for report, each in zip(reports, recorded, strict=True)
-    ]
-    concerned = await run.concerned(tx, [word for words in taken for word in words])
-    concerned |= {pair for words in against for word in words for pair in word.pairs}
-    if not concerned and not any(each.heard for each in recorded):
-        return
-    await tx.lock(_WORDS_LOCK)
-    for each, bad, good in zip(recorded, against, taken, strict=True):
-        await follow(tx, each.heard)
-        words = bad + [word for word in good if concerned.intersection(word.pairs)]
-        if words:
-            await run.count(tx, words)
-
-
-def _taken(
-    report: Report, recorded: Recorded, about: Mapping[Place, About], listener: Listener
-) -> list[run.Word]:
-    """The messages of a report that receivers took."""
-    words = []
-    sent = {rows.text(e.message_id): e for e in recorded.new if KINDS.get(e.kind) is Event.SENT}
-    for message_id, event in sent.items():
-        its = about.get((report.node_id, message_id))
-        if its is not None:
-            provider = listener.provider(its, rows.text(event.relay))
-            words.append(run.Word(event.seq, rows.time_of(event), provider, its))
-    return words

@@ -18,6 +18,7 @@ from controller.fleet.pages import clean, page_size
 from controller.keys.identity import Peer, peer_identity
 from controller.shaping.rule import PAIRS
 from controller.store import Row, Store, Transaction, queries
+from controller.throttle.alone import act_alone
 from controller.throttle.follow import keep_slow
 from controller.throttle.pace import START_PER_HOUR, starting
 from controller.throttle.recovery import SOURCES
@@ -75,6 +76,7 @@ async def _release(
     tx: Transaction, pair: dict[str, str], at_once: bool, reason: str, actor: str
 ) -> shaping_pb2.ReleasePairReply:
     subject = "/".join(filter(None, (pair["provider"], pair["subject"])))
+    await act_alone(tx)
     was = await tx.fetch_one(_SQL["release"], **pair, stopped=subject, sources=list(SOURCES))
     if not any(was.values()):
         return shaping_pb2.ReleasePairReply(changed=False)

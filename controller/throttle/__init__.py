@@ -6,6 +6,7 @@
     run       what runs of refusals do to breakers
     trials    one message for a breaker that is half open
     turns     one message after the other for slowed receivers that are in no table
+    alone     who changes pairs does it alone, and waits for nobody crosswise
     recovery  ends what is over
     reload    takes an operator's rules into use when their file changes
     metrics   counts

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from controller.audit import Entry, write_audits
 from controller.store import Store, Transaction, queries
+from controller.throttle.alone import act_alone
 from controller.throttle.follow import ACTOR, SOURCE
 from controller.throttle.run import BREAKER
 from inventory.schema import Fleet
@@ -37,6 +38,7 @@ async def _recover(tx: Transaction) -> tuple[int, int]:
         return 0, 0
     # What an egress may send in a day can bind nobody in an hour.
     free = Fleet.model_validate(fleet["value"]).limits.egress_per_day
+    await act_alone(tx)
     ended = await tx.fetch_all(_SQL["end_suspensions"], sources=list(SOURCES))
     lifted = await tx.fetch_all(_SQL["lift"], free_per_hour=free)
     await tx.execute(_SQL["forget_breakers"])

@@ -6,7 +6,7 @@ suspension of the pair (source `breaker`) and a slow beginning after it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,21 +57,33 @@ def against(heard: Iterable[Heard]) -> list[Word]:
 
 async def concerned(tx: Transaction, taken: Iterable[Word]) -> set[Pair]:
     """The pairs of which it matters that a receiver took something."""
-    pairs = sorted({p for word in taken if word.provider != UNKNOWN for p in word.pairs})
+    pairs = _pairs(taken)
     if not pairs:
         return set()
     rows = await tx.fetch_all(_SQL["concerned"], **_columns(pairs))
     return {(row["scope"], row["subject"]) for row in rows}
 
 
-async def count(tx: Transaction, words: Sequence[Word]) -> None:
+async def hold(tx: Transaction, words: Iterable[Word]) -> dict[Pair, Breaker]:
+    """The breakers of all pairs that these speak of, locked at once; `count` moves them on.
+
+    Before anything that a dispatcher waits for, and after `throttle.alone`: see there.
+    """
+    pairs = _pairs(words)
+    rows = await tx.fetch_all(_SQL["breakers"], **_columns(pairs)) if pairs else []
+    return {
+        (row["scope"], row["subject"]): Breaker(
+            row["changed_at"], Position(row["position"]), row["refusals"], row["opened"],
+            row["until"],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+async def count(tx: Transaction, held: dict[Pair, Breaker], words: Iterable[Word]) -> None:
     """Moves the breakers of all pairs on, in the order in which things were reported."""
     known = sorted((w for w in words if w.provider != UNKNOWN), key=lambda word: word.seq)
-    pairs = sorted({pair for word in known for pair in word.pairs})
-    if not pairs:
-        return
-    before = await _read(tx, pairs)
-    after, last = dict(before), {}
+    after, last = dict(held), dict[Pair, Word]()
     for word in known:
         for pair in word.pairs:
             breaker = after.get(pair)
@@ -82,21 +94,16 @@ async def count(tx: Transaction, words: Sequence[Word]) -> None:
                 after[pair] = refused(breaker or Breaker(word.at), word.at)
             last[pair] = word
     entries: list[Entry] = []
-    for pair in pairs:
-        if pair in after and after[pair] != before.get(pair):
-            entries += await _change(tx, pair, before.get(pair), after[pair], last[pair])
+    for pair in sorted(last):
+        if pair in after and after[pair] != held.get(pair):
+            entries += await _change(tx, pair, held.get(pair), after[pair], last[pair])
+            held[pair] = after[pair]
     await write_audits(tx, entries)
 
 
-async def _read(tx: Transaction, pairs: Sequence[Pair]) -> Mapping[Pair, Breaker]:
-    rows = await tx.fetch_all(_SQL["breakers"], **_columns(pairs))
-    return {
-        (row["scope"], row["subject"]): Breaker(
-            row["changed_at"], Position(row["position"]), row["refusals"], row["opened"],
-            row["until"],
-        )
-        for row in rows
-    }  # fmt: skip
+def _pairs(words: Iterable[Word]) -> list[Pair]:
+    """Those of known providers, in order."""
+    return sorted({p for word in words if word.provider != UNKNOWN for p in word.pairs})
 
 
 def _columns(pairs: Sequence[Pair]) -> dict[str, list[str]]:

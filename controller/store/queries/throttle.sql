@@ -107,13 +107,14 @@ WHERE position = 'closed' AND (opened = 0 AND refusals = 0 OR changed_at <= now(
 -- choose_trials --
 -- For each half-open breaker that no message tries now, one due message of its pair, any of them:
 -- the oldest may be stopped by something else. None that stands behind another open breaker as well,
--- unless that one may be tried too. Locked, so that two dispatchers do not both choose.
+-- unless that one may be tried too. Locked, so that two dispatchers do not both choose; one of which a
+-- receiver's word is being recorded waits for the next cycle.
 WITH half_open AS (
     SELECT scope, provider, subject FROM breaker
     WHERE position = 'open' AND until <= now()
       AND (trial IS NULL OR trial_at <= now() - make_interval(secs => %(trial_s)s))
     ORDER BY scope, provider, subject
-    FOR UPDATE
+    FOR UPDATE SKIP LOCKED
 )
 SELECT b.scope, b.provider, b.subject, t.id, t.egress_id, t.domain
 FROM half_open AS b
@@ -175,12 +176,19 @@ CROSS JOIN LATERAL (
 ORDER BY b.scope, b.provider, b.subject
 
 -- note_turns --
--- Slowed pairs of receivers in no table had their turn with these messages.
+-- Slowed pairs of receivers in no table had their turn with these messages. One that is being slowed
+-- anew is left alone: its breaker's trial is all that goes in that case, and that is one message.
+WITH had AS (
+    SELECT d.scope, d.provider, d.subject
+    FROM slow_down AS d JOIN message AS m ON d.provider = m.receiver
+    WHERE m.id = ANY(%(ids)s) AND position('.' IN d.provider) > 0
+      AND CASE d.scope WHEN 'provider-egress' THEN d.subject = m.egress_id
+                       ELSE d.subject = split_part(m.mailbox, '@', 2) END
+    FOR UPDATE OF d SKIP LOCKED
+)
 UPDATE slow_down AS d SET sent_at = now()
-FROM message AS m
-WHERE m.id = ANY(%(ids)s) AND d.provider = m.receiver AND position('.' IN d.provider) > 0
-  AND CASE d.scope WHEN 'provider-egress' THEN d.subject = m.egress_id
-                   ELSE d.subject = split_part(m.mailbox, '@', 2) END
+FROM had AS h
+WHERE d.scope = h.scope AND d.provider = h.provider AND d.subject = h.subject
 
 -- begin_trial --
 -- A half-open breaker is tried by a message that is on its way.
