@@ -22,6 +22,7 @@ from lab.demo.phases import Phases
 from lab.demo.run import boot, build_fleet
 from lab.faults_clock import environment, library
 from lab.lab import Lab
+from lab.priority import being_first
 from lab.receivers.rules import Rules
 from lab.traces import MACHINE, start_time
 
@@ -105,7 +106,8 @@ def _under(lab: Lab, fleet: Fleet, clock: FastClock) -> None:
     _server(lab).stop()
     env = environment(library(), clock.offset)
     server = _server(lab, _wrapped(clock.offset.parent, env))
-    server.start()
+    with being_first():
+        server.start()
     pid = server.pid()
     if pid is not None:
         lab.traces.note("process", str(pid), start_time(pid) or "")

@@ -20,6 +20,7 @@ from lab.demo.facts import Account
 from lab.dns_update import Record
 from lab.lab import Lab
 from lab.network_namespace import Process
+from lab.priority import first
 from lab.settings import CHECKOUT
 
 RPC_PORT, ECHO_PORT, METRICS_PORT = 7443, 7444, 9600
@@ -41,15 +42,17 @@ def run_controller(
 ) -> Process:
     """Starts `postfleet controller run` on the lab's host side and returns at once.
 
-    All of them share one state directory; the one with number n listens 100 n ports higher on each
-    door and has a log of its own. `more`: further options.
+    It runs before the nodes (`lab.priority`), and so does the PostgreSQL that it starts. All of them
+    share one state directory; the one with number n listens 100 n ports higher on each door and has
+    a log of its own. `more`: further options.
     """
     host, state = lab.controller_address, lab.directory / "controller"
     argv = [str(Path(sys.executable).parent / "postfleet"), "controller", "run"]
     argv += ["--state-dir", str(state), "--listen", f"{host}:{RPC_PORT + 100 * number}"]
     argv += ["--metrics", f"{host}:{METRICS_PORT + 100 * number}"]
     argv += ["--probe-echo", f"{host}:{ECHO_PORT + 100 * number}"]
-    return lab.host.popen([*argv, *more], log=f"controller{number or ''}", env=env, cwd=CHECKOUT)
+    log = f"controller{number or ''}"
+    return lab.host.popen(first([*argv, *more]), log=log, env=env, cwd=CHECKOUT)
 
 
 class Fleet:
