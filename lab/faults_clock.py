@@ -5,9 +5,9 @@ a whole machine's cannot be stepped here. libfaketime stands between a process a
 instead, and leaves CLOCK_MONOTONIC and CLOCK_BOOTTIME alone, as a step does. It reads the offset
 from a file again every second. A faked process must not use clock_nanosleep(2), which the library
 (0.9.10) answers with EINVAL: neither agent nor controller does while they run; a controller does
-when it stops its PostgreSQL in order, so end it by SIGKILL. A PostgreSQL whose clock jumps again and
-again misses deadlocks (its timeouts are times of day): one there stands for ever, where elsewhere
-it is ended within a second.
+when it stops its PostgreSQL in order, so end it by SIGKILL. A PostgreSQL whose clock jumps again
+and again misses deadlocks (its timeouts are times of day): one there stands for ever, where
+elsewhere it is ended within a second.
 """
 
 from __future__ import annotations

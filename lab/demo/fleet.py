@@ -42,9 +42,9 @@ def run_controller(
 ) -> Process:
     """Starts `postfleet controller run` on the lab's host side and returns at once.
 
-    It runs before the nodes (`lab.priority`), and so does the PostgreSQL that it starts. All of them
-    share one state directory; the one with number n listens 100 n ports higher on each door and has
-    a log of its own. `more`: further options.
+    It runs before the nodes (`lab.priority`), and so does the PostgreSQL that it starts. All share
+    one state directory; the one with number n listens 100 n ports higher on each door and has a log
+    of its own. `more`: further options.
     """
     host, state = lab.controller_address, lab.directory / "controller"
     argv = [str(Path(sys.executable).parent / "postfleet"), "controller", "run"]
