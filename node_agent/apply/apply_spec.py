@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import structlog
 from google.protobuf.message import DecodeError
 from postfleet.v1 import spec_pb2
 
@@ -19,14 +18,13 @@ from node_agent.apply.check import check
 from node_agent.apply.errors import ApplyError, ReloadFailed, ValidationFailed
 from node_agent.apply.generation import read_message
 from node_agent.apply.layout import Layout
+from node_agent.apply.log import log
 from node_agent.apply.model import NodeSpec
 from node_agent.apply.probe import probe
 from node_agent.apply.probe_choice import to_probe
 from node_agent.apply.read_spec import read_spec
 from node_agent.apply.render import Rendered, render
 from node_agent.apply.stage import changed, compile_maps, holds, present, stage
-
-_log = structlog.get_logger(__name__)
 
 
 def apply_spec(message: spec_pb2.NodeSpec, own_node_id: str | None, layout: Layout) -> bool:
@@ -64,7 +62,7 @@ def applied(directory: Path | None) -> NodeSpec | None:
     try:
         return read_spec(read_message(directory)) if directory else None
     except (OSError, DecodeError, ValidationFailed) as error:
-        _log.warning("the applied spec cannot be read", directory=str(directory), error=str(error))
+        log().warning("the applied spec cannot be read", directory=str(directory), error=str(error))
         return None
 
 
@@ -106,7 +104,7 @@ def _install(staged: Path, spec: NodeSpec, transports: list[str], layout: Layout
         services.reload(changes, spec.generation, layout)
         probe(transports, layout)
     except ApplyError as error:
-        _log.warning("going back", generation=spec.generation, stage=error.stage, error=str(error))
+        log().warning("going back", generation=spec.generation, stage=error.stage, error=str(error))
         try:
             go_back(unproven or swap.Swap(before.name if before else None, staged.name), layout)
         except ApplyError as second:
@@ -115,4 +113,4 @@ def _install(staged: Path, spec: NodeSpec, transports: list[str], layout: Layout
             ) from error
         raise
     swap.commit(unproven, layout)
-    _log.info("applied", generation=spec.generation, changes=vars(changes), probed=transports)
+    log().info("applied", generation=spec.generation, changes=vars(changes), probed=transports)

@@ -9,18 +9,15 @@ starts the services afterwards, and ordering a start here would wait for itself.
 
 from __future__ import annotations
 
-import structlog
-
 from node_agent.apply import durable, mail_log, network, swap
 from node_agent.apply.apply_spec import applied
 from node_agent.apply.errors import ApplyError
 from node_agent.apply.generation import read_message
 from node_agent.apply.layout import Layout
+from node_agent.apply.log import log
 from node_agent.apply.read_spec import read_spec
 from node_agent.apply.render import render
 from node_agent.apply.stage import compile_maps, intact, present, stage
-
-_log = structlog.get_logger(__name__)
 
 
 def establish_network(layout: Layout) -> str:
@@ -65,5 +62,5 @@ def _repair(layout: Layout) -> str:
         durable.remove(staged)
         raise
     swap.commit(swap.begin(staged, layout), layout)
-    _log.warning("repaired", damaged=current.name, by=staged.name)
+    log().warning("repaired", damaged=current.name, by=staged.name)
     return f"{current.name} was damaged and was rendered anew from its spec"

@@ -22,13 +22,12 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import structlog
-
 from node_agent.apply import durable, postfix_master, queue_file
 from node_agent.apply.command import run
 from node_agent.apply.errors import ApplyError
 from node_agent.apply.generation import read_message
 from node_agent.apply.layout import AGENT_USER, Layout
+from node_agent.apply.log import log
 from node_agent.apply.queue_command import LONG_QUEUE_ID
 from node_agent.apply.suspects import Risk, Senders, why_held
 from node_agent.local import guard_paths
@@ -41,8 +40,6 @@ _BEFORE_S = 10.0
 # The gateway remembers a minute.
 _REMEMBERED_S = 50.0
 _GATEWAY_TIMEOUT_S = 5.0
-
-_log = structlog.get_logger(__name__)
 
 
 class GuardFailed(ApplyError):
@@ -134,7 +131,7 @@ def _told_by_gateway(layout: Layout) -> dict[str, Risk] | None:
         with BlockingGatewayClient(path, _GATEWAY_TIMEOUT_S) as gateway:
             told = gateway.at_risk(since_ns)
     except LocalError as error:
-        _log.warning("the gateway does not tell, the marks decide", error=str(error))
+        log().warning("the gateway does not tell, the marks decide", error=str(error))
         return None
     return {one.egress_id: Risk.told(one.connections, one.most_octets_out) for one in told}
 
@@ -161,7 +158,7 @@ def _senders(layout: Layout) -> Senders:
         try:
             spec = read_message(link)
         except Exception as error:
-            _log.info("a generation names no senders", link=str(link), error=str(error))
+            log().info("a generation names no senders", link=str(link), error=str(error))
             continue
         for egress in spec.egresses:
             for mailbox in egress.mailboxes:
@@ -195,7 +192,7 @@ def _hold(scene: _Scene, layout: Layout) -> list[str]:
     hold = layout.queue / "hold"
     for path, reason in reasons.items():
         path.rename(hold / path.name)
-        _log.warning("held", queue_id=path.name, reason=reason)
+        log().warning("held", queue_id=path.name, reason=reason)
     for directory in {path.parent for path in reasons} | {hold}:
         durable.sync(directory)
     return [path.name for path in reasons]
@@ -210,7 +207,7 @@ def _read(path: Path) -> queue_file.QueueFile | None:
     try:
         return queue_file.read(path)
     except (OSError, queue_file.UnreadableError) as error:
-        _log.warning("a queue file cannot be read", path=str(path), error=str(error))
+        log().warning("a queue file cannot be read", path=str(path), error=str(error))
         return None
 
 

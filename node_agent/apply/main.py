@@ -21,21 +21,18 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import structlog
 from google.protobuf.message import DecodeError
 from postfleet.v1 import local_pb2, spec_pb2
 
 from node_agent.apply import request
 from node_agent.apply.errors import ApplyError, ValidationFailed
 from node_agent.apply.generation import read_message
-from node_agent.apply.guard import guard
 from node_agent.apply.layout import Layout
+from node_agent.apply.log import log
 from node_agent.apply.queue_command import run_queue_command
 
-# What renders and checks a spec is imported where one is at hand: it takes as long to load as all
-# the rest of a queue command.
-
-_log = structlog.get_logger(__name__)
+# What a queue command has no use for is imported where it is used: recalls come by the second while
+# a receiver takes less than before, and each of them is a process.
 
 
 def main() -> None:
@@ -48,15 +45,6 @@ def main() -> None:
         "--guard", choices=("starting", "ended"), help="Postfix is about to start, or has ended"
     )
     arguments = parser.parse_args()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-    )
     os.umask(0o022)
     layout = Layout()
     if arguments.net or arguments.boot:
@@ -72,21 +60,23 @@ def _at_boot(layout: Layout, *, net: bool) -> None:
 
     try:
         if net:
-            _log.info(boot.establish_network(layout))
+            log().info(boot.establish_network(layout))
         else:
             with _alone(layout):
-                _log.info(boot.restore(layout))
+                log().info(boot.restore(layout))
     except ApplyError as error:
-        _log.error("not ready for Postfix", error=str(error))
+        log().error("not ready for Postfix", error=str(error))
         sys.exit(1)
 
 
 def _guard(layout: Layout, *, has_ended: bool) -> None:
+    from node_agent.apply.guard import guard
+
     # Not alone: a run that restarts Postfix waits for this.
     try:
-        _log.info(guard(layout, has_ended=has_ended))
+        log().info(guard(layout, has_ended=has_ended))
     except ApplyError as error:
-        _log.error("not ready for Postfix", error=str(error))
+        log().error("not ready for Postfix", error=str(error))
         sys.exit(1)
 
 
@@ -98,14 +88,14 @@ def _serve(layout: Layout) -> local_pb2.ApplyReply:
         _do(asked, layout, reply)
     except ApplyError as error:
         reply.stage, reply.error = error.stage, str(error)
-        _log.warning("not done", stage=error.stage, error=str(error))
+        log().warning("not done", stage=error.stage, error=str(error))
     except Exception as error:
         # A bug. The journal, if there is one, lets the next run go back.
         reply.stage = ApplyError.stage
         reply.error = (
             f"postfleet-apply failed unexpectedly ({type(error).__name__}); see its journal"
         )
-        _log.exception("unexpected")
+        log().exception("unexpected")
     return reply
 
 
@@ -134,7 +124,7 @@ def _apply(spec: spec_pb2.NodeSpec, layout: Layout) -> bool:
 
     unproven = swap.interrupted(layout)
     if unproven is not None:
-        _log.warning("the run before was interrupted; going back", swap=vars(unproven))
+        log().warning("the run before was interrupted; going back", swap=vars(unproven))
         go_back(unproven, layout)
     if layout.generations.is_dir():
         swap.tidy(layout)

@@ -70,3 +70,14 @@ def test_it_loads_nothing_that_renders() -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_process_of_its_own_loads_only_what_a_queue_command_needs() -> None:
+    """Recalls come by the second while a receiver takes less; each of them loads it."""
+    program = "import sys, node_agent.apply.main; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = {name.split(".")[0] for name in done.stdout.split()}
+    assert "node_agent" in loaded
+    assert not loaded & {"asyncio", "structlog", "jinja2", "pydantic", "grpc", "socks"}
