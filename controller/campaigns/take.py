@@ -127,7 +127,7 @@ async def _open_lanes(store: Store, to: Target, zones: Iterable[str]) -> None:
     new = sorted(set(zones) - to.lanes.keys() - to.refused.keys())
     good = []
     for zone in new:
-        words = _wrong_zone(zone) or never_meet(to.settings.windows, zone, to.client, to.pool)
+        words = wrong_zone(zone) or never_meet(to.settings.windows, zone, to.client, to.pool)
         if words:
             to.refused[zone] = words
         else:
@@ -137,7 +137,8 @@ async def _open_lanes(store: Store, to: Target, zones: Iterable[str]) -> None:
             to.lanes |= await lanes_in(tx, to.settings.id, good, follow_up=False)
 
 
-def _wrong_zone(zone: str) -> str:
+def wrong_zone(zone: str) -> str:
+    """Why it is no time zone; '' where it is one."""
     try:
         ZoneInfo(zone)
     except (OSError, ValueError, KeyError):

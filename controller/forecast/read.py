@@ -26,11 +26,15 @@ _PROGRESS = queries.load("warm_up")["progress"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """`under_way`: messages of the campaign that have a time or are on nodes. `state`: its own."""
+    """`under_way`: messages of the campaign that have a time or are on nodes. `state`: its own.
+
+    `refused`: recipients of a draft that a start would not take.
+    """
 
     situation: Situation
     state: str
     under_way: int
+    refused: int = 0
 
 
 async def read(tx: Transaction, id_: str) -> Known:

@@ -1,25 +1,30 @@
 """ForecastService: the gRPC edge of forecasts. Callers are operators."""
-# ruff: noqa: N802, ARG002 (names and signatures are gRPC's)
+# ruff: noqa: N802 (names and signatures are gRPC's)
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import aio
 from postfleet.v1 import forecast_pb2, forecast_pb2_grpc
 
+from controller.campaigns.settings import settings_of
 from controller.fleet.answering import answering
 from controller.fleet.errors import BadRequestError
+from controller.fleet.ordering import run_order
 from controller.fleet.pages import clean
 from controller.forecast.causes import CLOSED, change_of
+from controller.forecast.draft import read_draft
 from controller.forecast.read import Known, read
 from controller.forecast.run import Forecast, foresee
 from controller.forecast.situation import Situation
-from controller.store import Store
+from controller.keys.identity import Peer, peer_identity
+from controller.providers.table import UNKNOWN
+from controller.store import Store, Transaction
 
 _DAYS, _MOST_DAYS = 120, 366
 Context = aio.ServicerContext[Any, Any]
@@ -38,11 +43,23 @@ class ForecastService(forecast_pb2_grpc.ForecastServiceServicer):
         days = request.days or _DAYS
         if days > _MOST_DAYS:
             raise BadRequestError(f"days: {days:,}; 1 to {_MOST_DAYS}")
-        async with self._store.transaction() as tx:
-            known = await read(tx, clean(request.id, "id"))
+        known = await self._known(request, cast("Peer", context))
         # Seconds of work, while heartbeats want their answers.
         forecast = await asyncio.to_thread(foresee, known.situation, days)
         return told(known, forecast)
+
+    async def _known(self, request: forecast_pb2.ForecastCampaignRequest, peer: Peer) -> Known:
+        if not request.HasField("draft"):
+            id_ = clean(request.id, "id")
+            return await self._store.run(lambda tx: read(tx, id_))
+        if request.id:
+            raise BadRequestError("id: a draft is foreseen, or a campaign of that id")
+        settings, actor = settings_of(request.draft.settings), peer_identity(peer).actor
+
+        async def look(tx: Transaction) -> Known:
+            return await read_draft(tx, settings, request.draft.recipients, actor)
+
+        return await run_order(self._store, look, dry_run=True)
 
 
 def told(known: Known, forecast: Forecast) -> forecast_pb2.CampaignForecast:
@@ -74,6 +91,12 @@ def told(known: Known, forecast: Forecast) -> forecast_pb2.CampaignForecast:
         forecast.causes.items(), key=lambda each: (each[0] in CLOSED, -each[1])
     ):
         reply.limits.add(what=what, percent=100 * count / hours, change=change_of(what))
+    reply.refused = known.refused
+    reply.provider_unknown = sum(
+        heap.count
+        for heap in of.heaps
+        if heap.campaign == of.campaign and not heap.step and heap.provider == UNKNOWN
+    )
     reply.mailboxes_able, reply.mailboxes = _pool(of)
     return reply
 

@@ -16,6 +16,9 @@ group = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(metavar="CAMPAIGN", help="Name of a campaign")]
+NameOrFile = Annotated[
+    str, typer.Argument(metavar="CAMPAIGN|FILE", help="Name of a campaign, or a campaign file")
+]
 File = Annotated[Path, typer.Argument(metavar="FILE", help="A campaign file (YAML)")]
 
 
@@ -89,11 +92,12 @@ def status(session: Session, campaign: Name) -> None:
     examples=(
         "postfleet campaign forecast november-2026",
         "postfleet campaign forecast november-2026 --json | jq -r .finishes_at",
+        "postfleet campaign forecast december.yaml",
     ),
 )
 def forecast(
     session: Session,
-    campaign: Name,
+    campaign: NameOrFile,
     days: Annotated[
         int,
         typer.Option("--days", metavar="N", min=1, max=366, help="How many days to look ahead"),
@@ -101,6 +105,7 @@ def forecast(
 ) -> None:
     """Say when a campaign will be through under today's limits, and what limits it.
 
+    One that was not started yet, too: given its file, which is checked as `campaign start` does.
     The planner's own choice goes on from the present, hour by hour: all that waits of the client,
     its limits, windows, warm-ups and follow-ups. Every message is taken to arrive and nobody to
     answer; no other mail comes. Changes nothing.

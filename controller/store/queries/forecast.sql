@@ -73,3 +73,8 @@ WHERE c.client_id = %(client_id)s AND (c.state = 'running' OR c.id = %(id)s)
   AND r.step < cardinality(c.delays_days) AND coalesce(r.mailbox, m.mailbox) IS NOT NULL
 GROUP BY 1, 2, 3, 4, 5, 6
 ORDER BY 6, 1, 2, 3, 4, 5
+
+-- providers --
+-- The providers of these domains, as the messages to them get them; of those that were looked up.
+SELECT domain, CASE WHEN position('.' IN receiver) > 0 THEN 'other' ELSE receiver END AS provider
+FROM mail_domain WHERE domain = ANY(%(domains)b::text[])

@@ -23,25 +23,30 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from postfleet.v1 import campaign_pb2 as postfleet_dot_v1_dot_campaign__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpostfleet/v1/forecast.proto\x12\x0cpostfleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"3\n\x17\x46orecastCampaignRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\r\"\xe9\x02\n\x10\x43\x61mpaignForecast\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12/\n\x0b\x66inishes_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tunder_way\x18\x04 \x01(\x04\x12\x0c\n\x04left\x18\x05 \x01(\x04\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04\x64\x61ys\x18\x07 \x03(\x0b\x32\x19.postfleet.v1.ForecastDay\x12)\n\x05steps\x18\x08 \x03(\x0b\x32\x1a.postfleet.v1.ForecastStep\x12+\n\x06limits\x18\t \x03(\x0b\x32\x1b.postfleet.v1.ForecastLimit\x12\x16\n\x0emailboxes_able\x18\n \x01(\r\x12\x11\n\tmailboxes\x18\x0b \x01(\r\x12\x11\n\ttime_zone\x18\x0c \x01(\t\"G\n\x0b\x46orecastDay\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_messages\x18\x02 \x01(\x04\x12\x12\n\nfollow_ups\x18\x03 \x01(\x04\"_\n\x0c\x46orecastStep\x12\x0c\n\x04step\x18\x01 \x01(\r\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12/\n\x0b\x66inishes_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\rForecastLimit\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\x01\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t2l\n\x0f\x46orecastService\x12Y\n\x10\x46orecastCampaign\x12%.postfleet.v1.ForecastCampaignRequest\x1a\x1e.postfleet.v1.CampaignForecastb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bpostfleet/v1/forecast.proto\x12\x0cpostfleet.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bpostfleet/v1/campaign.proto\"_\n\x17\x46orecastCampaignRequest\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x02 \x01(\r\x12*\n\x05\x64raft\x18\x03 \x01(\x0b\x32\x1b.postfleet.v1.CampaignDraft\"t\n\rCampaignDraft\x12\x30\n\x08settings\x18\x01 \x01(\x0b\x32\x1e.postfleet.v1.CampaignSettings\x12\x31\n\nrecipients\x18\x02 \x03(\x0b\x32\x1d.postfleet.v1.DraftRecipients\"C\n\x0f\x44raftRecipients\x12\x11\n\ttime_zone\x18\x01 \x01(\t\x12\x0e\n\x06\x64omain\x18\x02 \x01(\t\x12\r\n\x05\x63ount\x18\x03 \x01(\r\"\x94\x03\n\x10\x43\x61mpaignForecast\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05state\x18\x02 \x01(\t\x12/\n\x0b\x66inishes_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tunder_way\x18\x04 \x01(\x04\x12\x0c\n\x04left\x18\x05 \x01(\x04\x12)\n\x05until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04\x64\x61ys\x18\x07 \x03(\x0b\x32\x19.postfleet.v1.ForecastDay\x12)\n\x05steps\x18\x08 \x03(\x0b\x32\x1a.postfleet.v1.ForecastStep\x12+\n\x06limits\x18\t \x03(\x0b\x32\x1b.postfleet.v1.ForecastLimit\x12\x16\n\x0emailboxes_able\x18\n \x01(\r\x12\x11\n\tmailboxes\x18\x0b \x01(\r\x12\x11\n\ttime_zone\x18\x0c \x01(\t\x12\x0f\n\x07refused\x18\r \x01(\x04\x12\x18\n\x10provider_unknown\x18\x0e \x01(\x04\"G\n\x0b\x46orecastDay\x12\x0c\n\x04\x64\x61te\x18\x01 \x01(\t\x12\x16\n\x0e\x66irst_messages\x18\x02 \x01(\x04\x12\x12\n\nfollow_ups\x18\x03 \x01(\x04\"_\n\x0c\x46orecastStep\x12\x0c\n\x04step\x18\x01 \x01(\r\x12\x10\n\x08messages\x18\x02 \x01(\x04\x12/\n\x0b\x66inishes_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\">\n\rForecastLimit\x12\x0c\n\x04what\x18\x01 \x01(\t\x12\x0f\n\x07percent\x18\x02 \x01(\x01\x12\x0e\n\x06\x63hange\x18\x03 \x01(\t2l\n\x0f\x46orecastService\x12Y\n\x10\x46orecastCampaign\x12%.postfleet.v1.ForecastCampaignRequest\x1a\x1e.postfleet.v1.CampaignForecastb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'postfleet.v1.forecast_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_FORECASTCAMPAIGNREQUEST']._serialized_start=78
-  _globals['_FORECASTCAMPAIGNREQUEST']._serialized_end=129
-  _globals['_CAMPAIGNFORECAST']._serialized_start=132
-  _globals['_CAMPAIGNFORECAST']._serialized_end=493
-  _globals['_FORECASTDAY']._serialized_start=495
-  _globals['_FORECASTDAY']._serialized_end=566
-  _globals['_FORECASTSTEP']._serialized_start=568
-  _globals['_FORECASTSTEP']._serialized_end=663
-  _globals['_FORECASTLIMIT']._serialized_start=665
-  _globals['_FORECASTLIMIT']._serialized_end=727
-  _globals['_FORECASTSERVICE']._serialized_start=729
-  _globals['_FORECASTSERVICE']._serialized_end=837
+  _globals['_FORECASTCAMPAIGNREQUEST']._serialized_start=107
+  _globals['_FORECASTCAMPAIGNREQUEST']._serialized_end=202
+  _globals['_CAMPAIGNDRAFT']._serialized_start=204
+  _globals['_CAMPAIGNDRAFT']._serialized_end=320
+  _globals['_DRAFTRECIPIENTS']._serialized_start=322
+  _globals['_DRAFTRECIPIENTS']._serialized_end=389
+  _globals['_CAMPAIGNFORECAST']._serialized_start=392
+  _globals['_CAMPAIGNFORECAST']._serialized_end=796
+  _globals['_FORECASTDAY']._serialized_start=798
+  _globals['_FORECASTDAY']._serialized_end=869
+  _globals['_FORECASTSTEP']._serialized_start=871
+  _globals['_FORECASTSTEP']._serialized_end=966
+  _globals['_FORECASTLIMIT']._serialized_start=968
+  _globals['_FORECASTLIMIT']._serialized_end=1030
+  _globals['_FORECASTSERVICE']._serialized_start=1032
+  _globals['_FORECASTSERVICE']._serialized_end=1140
 # @@protoc_insertion_point(module_scope)

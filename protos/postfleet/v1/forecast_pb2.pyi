@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from postfleet.v1 import campaign_pb2 as _campaign_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -27,22 +28,83 @@ class ForecastCampaignRequest(_message.Message):
 
     ID_FIELD_NUMBER: _builtins.int
     DAYS_FIELD_NUMBER: _builtins.int
+    DRAFT_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     days: _builtins.int
     """Looks so many days ahead, 1..366; 0: 120."""
+    @_builtins.property
+    def draft(self) -> Global___CampaignDraft:
+        """A campaign as its file says, in the place of an id. One that is there already is foreseen with
+        these settings and the recipients that it has.
+        """
+
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         days: _builtins.int = ...,
+        draft: Global___CampaignDraft | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["draft", b"draft"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "id", b"id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "draft", b"draft", "id", b"id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForecastCampaignRequest: _TypeAlias = ForecastCampaignRequest  # noqa: Y015
+
+@_typing.final
+class CampaignDraft(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    RECIPIENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def settings(self) -> _campaign_pb2.CampaignSettings: ...
+    @_builtins.property
+    def recipients(self) -> _containers.RepeatedCompositeFieldContainer[Global___DraftRecipients]: ...
+    def __init__(
+        self,
+        *,
+        settings: _campaign_pb2.CampaignSettings | None = ...,
+        recipients: _abc.Iterable[Global___DraftRecipients] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["settings", b"settings"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["recipients", b"recipients", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CampaignDraft: _TypeAlias = CampaignDraft  # noqa: Y015
+
+@_typing.final
+class DraftRecipients(_message.Message):
+    """So many recipients of a time zone and domain."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    DOMAIN_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    time_zone: _builtins.str
+    """Empty: the campaign's."""
+    domain: _builtins.str
+    """Of their addresses; empty: of any, their providers are not told."""
+    count: _builtins.int
+    def __init__(
+        self,
+        *,
+        time_zone: _builtins.str = ...,
+        domain: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "domain", b"domain", "time_zone", b"time_zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DraftRecipients: _TypeAlias = DraftRecipients  # noqa: Y015
 
 @_typing.final
 class CampaignForecast(_message.Message):
@@ -60,9 +122,13 @@ class CampaignForecast(_message.Message):
     MAILBOXES_ABLE_FIELD_NUMBER: _builtins.int
     MAILBOXES_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    PROVIDER_UNKNOWN_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     state: _builtins.str
-    """running, paused, finished. A paused one is foreseen as if it were resumed now."""
+    """draft, running, paused, finished. A paused one is foreseen as if it were resumed now, a draft as
+    if it were started now.
+    """
     under_way: _builtins.int
     """Messages that have a time or are on nodes, beyond those below."""
     left: _builtins.int
@@ -72,6 +138,14 @@ class CampaignForecast(_message.Message):
     mailboxes: _builtins.int
     time_zone: _builtins.str
     """Of the days above: an IANA name."""
+    refused: _builtins.int
+    """Recipients of a draft in whose time zones its windows never meet those of its mailboxes: a start
+    refuses them, they are in no number above.
+    """
+    provider_unknown: _builtins.int
+    """First messages that wait whose provider is not known (yet): no limit of a provider holds them
+    back in the forecast.
+    """
     @_builtins.property
     def finishes_at(self) -> _timestamp_pb2.Timestamp:
         """When its last message goes; none: not within the days that were looked at, or nothing is to go."""
@@ -105,10 +179,12 @@ class CampaignForecast(_message.Message):
         mailboxes_able: _builtins.int = ...,
         mailboxes: _builtins.int = ...,
         time_zone: _builtins.str = ...,
+        refused: _builtins.int = ...,
+        provider_unknown: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finishes_at", b"finishes_at", "until", b"until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "finishes_at", b"finishes_at", "id", b"id", "left", b"left", "limits", b"limits", "mailboxes", b"mailboxes", "mailboxes_able", b"mailboxes_able", "state", b"state", "steps", b"steps", "time_zone", b"time_zone", "under_way", b"under_way", "until", b"until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "finishes_at", b"finishes_at", "id", b"id", "left", b"left", "limits", b"limits", "mailboxes", b"mailboxes", "mailboxes_able", b"mailboxes_able", "provider_unknown", b"provider_unknown", "refused", b"refused", "state", b"state", "steps", b"steps", "time_zone", b"time_zone", "under_way", b"under_way", "until", b"until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -183,3 +183,21 @@ async def test_a_forecast_says_when_it_is_through(cli: Cli) -> None:
     assert unknown.code == 4
     assert "there is no campaign 'may'" in unknown.err
     assert (await cli("campaign", "forecast", "november", "--days", "0")).code == 2
+
+
+async def test_a_file_is_foreseen_before_it_is_started(cli: Cli) -> None:
+    await cli.apply()
+    file = write(cli)
+    shown = await cli("campaign", "forecast", file)
+    assert shown.code == 0, shown.err
+    assert "campaign november will be through on " in shown.out
+    assert shown.out.rstrip().endswith("UTC, if it is started now")
+    assert rows(cli, "SELECT count(*) FROM campaign") == [(0,)]
+    found = (await cli("campaign", "forecast", file, "--json")).data
+    assert (found["state"], int(found["provider_unknown"])) == ("draft", 6)
+    await cli("campaign", "start", file)
+    again = await cli("campaign", "forecast", file)
+    assert "campaign november is there already" in again.out
+    missing = await cli("campaign", "forecast", "december.yaml")
+    assert missing.code == 1
+    assert "cannot read the campaign" in missing.err
