@@ -10,6 +10,7 @@ from grpc import aio
 from postfleet.v1 import campaign_pb2, campaign_pb2_grpc
 
 from controller.campaigns.define import define
+from controller.campaigns.reached import recipients
 from controller.campaigns.settings import settings_of
 from controller.campaigns.status import shown, status, without_counts
 from controller.campaigns.steer import steer
@@ -93,6 +94,13 @@ class CampaignService(campaign_pb2_grpc.CampaignServiceServicer):
         token = rows[size - 1]["id"] if len(rows) > size else ""
         campaigns = [without_counts(row) for row in rows[:size]]
         return campaign_pb2.CampaignList(campaigns=campaigns, next_page_token=token)
+
+    @answering
+    async def ListRecipients(
+        self, request: campaign_pb2.ListRecipientsRequest, context: Context
+    ) -> campaign_pb2.RecipientList:
+        async with self._store.transaction() as tx:
+            return await recipients(tx, request)
 
 
 def _actor(context: Context) -> str:

@@ -1,4 +1,4 @@
-"""What `postfleet campaign list|status|pause|resume|cancel` do."""
+"""What `postfleet campaign list|status|recipients|pause|resume|cancel` do."""
 
 from __future__ import annotations
 
@@ -54,6 +54,27 @@ def show(session: Session, id_: str) -> None:
         print_json(as_data(told))
     else:
         print_details(_details(told))
+
+
+def show_recipients(
+    session: Session, id_: str, state_: str, message_state: str, limit: int
+) -> None:
+    """Prints a list of one's recipients."""
+    request = campaign_pb2.ListRecipientsRequest(id=id_, state=state_, message_state=message_state)
+    with connected(session) as connection:
+        rows = list(connection.pages("ListRecipients", request, "recipients", limit))
+    if session.json:
+        print_json([as_data(each) for each in rows])
+        return
+    print_table(
+        ("recipient", "state", "#step", "message", "", "from", "next (UTC)", "why"),
+        [
+            (each.address, state(each.state), number(each.step), each.message_id,
+             state(each.message_state), each.mailbox, moment(each, "next_at"), each.reason)
+            for each in rows
+        ],
+        f"campaign {id_} has no such recipient",
+    )  # fmt: skip
 
 
 def steer(session: Session, id_: str, action: str, reason: str, dry_run: bool) -> None:

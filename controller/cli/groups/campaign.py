@@ -88,6 +88,35 @@ def status(session: Session, campaign: Name) -> None:
 
 @add(
     group,
+    "recipients",
+    examples=(
+        "postfleet campaign recipients november-2026 --state refused",
+        "postfleet campaign recipients november-2026 --message-state bounced --limit 0 --json",
+    ),
+)
+def recipients(
+    session: Session,
+    campaign: Name,
+    state: Annotated[
+        str,
+        typer.Option("--state", metavar="STATE", help="Only open, done, stopped or refused ones"),
+    ] = "",
+    message_state: Annotated[
+        str,
+        typer.Option(
+            "--message-state", metavar="STATE", help="Only whose last message is so, as bounced"
+        ),
+    ] = "",
+    limit: Limit = 100,
+) -> None:
+    """List a campaign's recipients: how far each is, or why nothing more goes there."""
+    from controller.cli.campaigns import show_recipients
+
+    show_recipients(session, campaign, state, message_state, limit)
+
+
+@add(
+    group,
     "forecast",
     examples=(
         "postfleet campaign forecast november-2026",

@@ -228,3 +228,15 @@ WHERE c.state = 'cancelled' AND c.ending
                   JOIN message AS m ON m.lane = l.id AND m.lane > 0
                    AND m.state IN ('accepted', 'scheduled', 'dispatched', 'queued')
                   WHERE l.campaign_id = c.id)
+
+-- recipients --
+-- A page of a campaign's recipients, each with the last message that was made for it.
+SELECT r.recipient, r.state, r.reason, r.step, r.next_at, r.time_zone,
+       coalesce(r.message_id, '') AS message_id, coalesce(m.state, '') AS message_state,
+       coalesce(r.mailbox, m.mailbox, '') AS mailbox
+FROM campaign_recipient AS r LEFT JOIN message AS m ON m.id = r.message_id
+WHERE r.campaign_id = %(id)s AND r.recipient > %(after)s
+  AND (%(state)s = '' OR r.state = %(state)s)
+  AND (%(message_state)s = '' OR m.state = %(message_state)s)
+ORDER BY r.recipient
+LIMIT %(limit)s

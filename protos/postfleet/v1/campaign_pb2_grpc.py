@@ -59,6 +59,11 @@ class CampaignServiceStub:
                 request_serializer=postfleet_dot_v1_dot_campaign__pb2.ListCampaignsRequest.SerializeToString,
                 response_deserializer=postfleet_dot_v1_dot_campaign__pb2.CampaignList.FromString,
                 _registered_method=True)
+        self.ListRecipients = channel.unary_unary(
+                '/postfleet.v1.CampaignService/ListRecipients',
+                request_serializer=postfleet_dot_v1_dot_campaign__pb2.ListRecipientsRequest.SerializeToString,
+                response_deserializer=postfleet_dot_v1_dot_campaign__pb2.RecipientList.FromString,
+                _registered_method=True)
 
 
 class CampaignServiceServicer:
@@ -101,6 +106,13 @@ class CampaignServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListRecipients(self, request, context):
+        """By address, in pages: how far each recipient is, or why nothing more goes to whom.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CampaignServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -128,6 +140,11 @@ def add_CampaignServiceServicer_to_server(servicer, server):
                     servicer.ListCampaigns,
                     request_deserializer=postfleet_dot_v1_dot_campaign__pb2.ListCampaignsRequest.FromString,
                     response_serializer=postfleet_dot_v1_dot_campaign__pb2.CampaignList.SerializeToString,
+            ),
+            'ListRecipients': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRecipients,
+                    request_deserializer=postfleet_dot_v1_dot_campaign__pb2.ListRecipientsRequest.FromString,
+                    response_serializer=postfleet_dot_v1_dot_campaign__pb2.RecipientList.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -265,6 +282,33 @@ class CampaignService:
             '/postfleet.v1.CampaignService/ListCampaigns',
             postfleet_dot_v1_dot_campaign__pb2.ListCampaignsRequest.SerializeToString,
             postfleet_dot_v1_dot_campaign__pb2.CampaignList.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRecipients(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/postfleet.v1.CampaignService/ListRecipients',
+            postfleet_dot_v1_dot_campaign__pb2.ListRecipientsRequest.SerializeToString,
+            postfleet_dot_v1_dot_campaign__pb2.RecipientList.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,8 @@ class CampaignServiceStub:
     GetCampaign: _grpc.UnaryUnaryMultiCallable[_campaign_pb2.GetCampaignRequest, _campaign_pb2.CampaignStatus]
     ListCampaigns: _grpc.UnaryUnaryMultiCallable[_campaign_pb2.ListCampaignsRequest, _campaign_pb2.CampaignList]
     """By name, in pages, without counts."""
+    ListRecipients: _grpc.UnaryUnaryMultiCallable[_campaign_pb2.ListRecipientsRequest, _campaign_pb2.RecipientList]
+    """By address, in pages: how far each recipient is, or why nothing more goes to whom."""
 
 @_typing.type_check_only
 class CampaignServiceAsyncStub(CampaignServiceStub):
@@ -68,6 +70,8 @@ class CampaignServiceAsyncStub(CampaignServiceStub):
     GetCampaign: _aio.UnaryUnaryMultiCallable[_campaign_pb2.GetCampaignRequest, _campaign_pb2.CampaignStatus]  # type: ignore[assignment]
     ListCampaigns: _aio.UnaryUnaryMultiCallable[_campaign_pb2.ListCampaignsRequest, _campaign_pb2.CampaignList]  # type: ignore[assignment]
     """By name, in pages, without counts."""
+    ListRecipients: _aio.UnaryUnaryMultiCallable[_campaign_pb2.ListRecipientsRequest, _campaign_pb2.RecipientList]  # type: ignore[assignment]
+    """By address, in pages: how far each recipient is, or why nothing more goes to whom."""
 
 class CampaignServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -114,5 +118,13 @@ class CampaignServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_campaign_pb2.CampaignList, _abc.Awaitable[_campaign_pb2.CampaignList]]:
         """By name, in pages, without counts."""
+
+    @_abc_1.abstractmethod
+    def ListRecipients(
+        self,
+        request: _campaign_pb2.ListRecipientsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_campaign_pb2.RecipientList, _abc.Awaitable[_campaign_pb2.RecipientList]]:
+        """By address, in pages: how far each recipient is, or why nothing more goes to whom."""
 
 def add_CampaignServiceServicer_to_server(servicer: CampaignServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

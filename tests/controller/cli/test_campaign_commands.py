@@ -201,3 +201,23 @@ async def test_a_file_is_foreseen_before_it_is_started(cli: Cli) -> None:
     missing = await cli("campaign", "forecast", "december.yaml")
     assert missing.code == 1
     assert "cannot read the campaign" in missing.err
+
+
+async def test_recipients_are_listed_one_by_one(cli: Cli) -> None:
+    await cli.apply()
+    await cli("suppression", "add", "p3@reader.test", "--client", "harbor", "--reason", "request")
+    await cli("campaign", "start", write(cli))
+    await until(cli, "SELECT count(*) FROM message WHERE state = 'scheduled'", [(5,)])
+    every = (await cli("campaign", "recipients", "november", "--json", "--limit", "0")).data
+    assert [each["address"] for each in every] == [f"p{n}@reader.test" for n in range(6)]
+    assert {each["message_state"] for each in every if each["state"] == "open"} == {"scheduled"}
+    refused = await cli("campaign", "recipients", "november", "--state", "refused")
+    assert refused.code == 0, refused.err
+    assert "p3@reader.test" in refused.out
+    assert "p2@reader.test" not in refused.out
+    none = await cli("campaign", "recipients", "november", "--message-state", "bounced")
+    assert "campaign november has no such recipient" in none.out + none.err
+    wrong = await cli("campaign", "recipients", "november", "--state", "lost")
+    assert wrong.code == 1
+    assert "there are open, done, stopped, refused" in wrong.err
+    assert (await cli("campaign", "recipients", "may")).code == 4
