@@ -68,7 +68,8 @@ def settings(messages: int, hour_utc: int, speed: int) -> dict[str, str]:
         "pacing": f"{{windows: ['daily {OPENS:02}:00-{CLOSES:02}:00'], min_gap_s: 60}}",
         "limits": _flow(limits),
         "mail": _flow(retries),
-        "lease": "{ttl_s: 8, margin_s: 2, heartbeat_s: 1}",
+        # Heartbeats tell what is due. No lease is to end because the machine is full.
+        "lease": "{ttl_s: 20, margin_s: 4, heartbeat_s: 1}",
     }
 
 

@@ -48,8 +48,8 @@ def parse(argv: Sequence[str] | None, description: str) -> Options:
     parser.add_argument(
         "--speed",
         type=count,
-        default=20,
-        help="how many seconds of the day pass in one (default 20: half an hour for ten hours)",
+        default=10,
+        help="how many seconds of the day pass in one (default 10: an hour for ten hours)",
     )
     parser.add_argument("--keep", action="store_true", help="leave the fleet up afterwards")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the report as JSON too")

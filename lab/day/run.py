@@ -99,7 +99,7 @@ def _letters(inventory: Path, options: Options) -> list[Letter]:
 
 def _outcome(ground: Ground, options: Options, began: float, submitted: set[str]) -> Outcome:
     _settle(ground.fleet)
-    # Nodes go on with what receivers deferred: what is called sent must be in records read later.
+    before = list(ground.lab.receivers.records())
     accounts = ground.fleet.accounts()
     records = list(ground.lab.receivers.records())
     egresses = len(load(ground.inventory).inventory.egresses)
@@ -109,7 +109,7 @@ def _outcome(ground: Ground, options: Options, began: float, submitted: set[str]
         tuple(findings(day)),
         len(submitted),
         dict(Counter(account.state for account in accounts.values())),
-        tuple(differences(submitted, accounts, records)),
+        tuple(differences(submitted, accounts, before, records)),
     )
 
 

@@ -52,13 +52,19 @@ def account(message_id: str, state: str) -> Account:
     ],
 )
 def test_account_and_records_must_agree(state: str, copies: int, said: str) -> None:
-    found = list(differences({M1}, {M1: account(M1, state)}, [record()] * copies))
+    records = [record()] * copies
+    found = list(differences({M1}, {M1: account(M1, state)}, records, records))
     assert len(found) == bool(said)
     assert not found or said in found[0]
 
 
+def test_what_went_while_the_accounts_were_read_is_no_difference() -> None:
+    assert not list(differences({M1}, {M1: account(M1, "accepted")}, [], [record()]))
+    assert list(differences({M1}, {M1: account(M1, "accepted")}, [], [record()] * 2))
+
+
 def test_what_nobody_submitted_and_what_nobody_knows_are_differences() -> None:
-    found = list(differences({M1}, {}, [record(M2), record(M2, kind="deferred")]))
+    found = list(differences({M1}, {}, [], [record(M2), record(M2, kind="deferred")]))
     assert [line.partition(": ")[2] for line in found] == [
         "accepted, and the controller does not know it",
         "receivers have it, nobody submitted it",
