@@ -3,8 +3,9 @@
 Two loops. `Naming` speaks to the database only: a message that was not looked at gets its domain's
 provider, or goes on as `unknown` at once. `Asking` speaks to the DNS: each domain in a task of its
 own, many at a time, so that one that does not answer holds up nobody; when an answer comes, the
-messages that still wait get it. Answers stay as long as their TTL says. A domain that does not
-answer is asked again after a pause that doubles, and given up after a day until a new message asks.
+messages of that domain that have not ended get it. Answers stay as long as their TTL says. A domain
+that does not answer is asked again after a pause that doubles, and given up after a day until a new
+message asks.
 """
 
 from __future__ import annotations
@@ -55,12 +56,27 @@ class Naming:
 
     async def run_cycle(self) -> str:
         """One batch of messages that were not looked at."""
-        rows = await self._store.run(lambda tx: tx.fetch_all(_SQL["name"], limit=_NAMED_AT_ONCE))
+        rows = await self._store.run(name)
         for row in rows:
             NAMED.labels(self._table.label(row["provider"])).inc(row["messages"])
         named = sum(row["messages"] for row in rows)
         self.is_busy = named >= _NAMED_AT_ONCE
         return f"named {named} messages" if named else "every message has its provider"
+
+
+async def name(tx: Transaction) -> list[Row]:
+    """Gives one batch of messages that were not looked at their provider; how many got which."""
+    await _alone(tx)
+    return await tx.fetch_all(_SQL["name"], limit=_NAMED_AT_ONCE)
+
+
+async def _alone(tx: Transaction) -> None:
+    """Until the end of this transaction nobody else names messages or keeps answers.
+
+    An answer stored while messages were looked at would miss them: they would stay `unknown`, and
+    no limit of their provider would hold for them.
+    """
+    await tx.lock("providers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +132,7 @@ class Asking:
         return _Answered(domain, failures, await self._dns.ask(domain))
 
     async def _keep(self, tx: Transaction, answers: Sequence[_Answered]) -> int:
+        await _alone(tx)
         rows = sorted((self._row(each) for each in answers), key=lambda row: str(row["domain"]))
         columns = ("domain", "outcome", "failures", "receiver", "hosts", "due_s", "wanted")
         plural = ("domains", "outcomes", "failures", "receivers", "hosts", "dues_s", "wanted")

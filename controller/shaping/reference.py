@@ -39,8 +39,9 @@ What our own gateway says (`421 4.3.2 postfleet: …`) and what Postfix repeats 
 not attempt fires nothing.
 
 What follows holds until it is over, and comes back in steps: a slowed pair doubles its rate after
-every hour without a refusal, and a pair that was suspended begins with 4 messages an hour. All of
-it stands in the audit log (`postfleet audit list --subject provider-egress/google/px001`) with the
+every hour without a refusal, and a pair that was suspended begins with 4 messages an hour. Below
+the rate that was refused last it rests for six hours more before it tries that again. All of it
+stands in the audit log (`postfleet audit list --subject provider-egress/google/px001`) with the
 rule and the log line. A suspended pair stops dispatch; Postfix goes on trying what it holds
 already, and what it hears keeps the suspension alive.
 

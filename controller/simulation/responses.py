@@ -132,7 +132,7 @@ class Responses:
             self.breakers[pair] = after
             if after is not before and after.position is Position.OPEN and after.until:
                 self._stop(pair, _BREAKER, at, after.until, f"refused in a row: {word.why}")
-                start = starting(self.slowed.get(pair), START_PER_HOUR, after.until)
+                start = starting(self.slowed.get(pair), START_PER_HOUR, after.until, at)
                 self.slowed[pair] = start
 
     def taken(self, provider: str, sender: Sender, at: datetime) -> None:
@@ -192,7 +192,7 @@ class Responses:
         until = at + rule.length
         self._stop(subject, _SHAPING, at, until, f"{rule.name}: {rule.why}")
         if rule.scope in PAIRS:
-            self.slowed[subject] = starting(before, START_PER_HOUR, until)
+            self.slowed[subject] = starting(before, START_PER_HOUR, until, at)
 
     def _stop(self, subject: Subject, source: str, at: datetime, until: datetime, why: str) -> None:
         begins = self.stops.begin(subject, source, at, until)

@@ -1,5 +1,14 @@
 -- Made by `python -m controller.store.schema` from the migrations; not to be edited.
 
+CREATE FUNCTION public.hours_until_faster(quiet integer, rests_after integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT CASE WHEN quiet < rests_after THEN quiet + 1
+                ELSE greatest(quiet, rests_after + 6) + 1 END
+$$;
+
+COMMENT ON FUNCTION public.hours_until_faster(quiet integer, rests_after integer) IS 'the quiet hour in which a rate doubles next';
+
 CREATE FUNCTION public.note_shard_change() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -8,6 +17,32 @@ BEGIN
     RETURN NULL;
 END
 $$;
+
+CREATE FUNCTION public.quiet_hours(since timestamp with time zone) RETURNS integer
+    LANGUAGE sql STABLE
+    AS $$
+    SELECT greatest(0, floor(extract(epoch FROM now() - since) / 3600))::integer
+$$;
+
+COMMENT ON FUNCTION public.quiet_hours(since timestamp with time zone) IS 'full hours since an instant';
+
+CREATE FUNCTION public.steps_below(per_hour double precision, ceiling double precision) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT count(*)::integer FROM generate_series(1, 30) AS k
+    WHERE per_hour * power(2::double precision, k) < ceiling
+$$;
+
+COMMENT ON FUNCTION public.steps_below(per_hour double precision, ceiling double precision) IS 'how often a rate may double and stay below another';
+
+CREATE FUNCTION public.steps_up(quiet integer, rests_after integer) RETURNS integer
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    SELECT least(30, CASE WHEN quiet > rests_after THEN greatest(rests_after, quiet - 6)
+                          ELSE quiet END)
+$$;
+
+COMMENT ON FUNCTION public.steps_up(quiet integer, rests_after integer) IS 'how often a rate has doubled after so many quiet hours, six of them at rest';
 
 CREATE FUNCTION public.warm_up_day(mailbox_state text, address text, egress_state text, egress text) RETURNS integer
     LANGUAGE sql STABLE
@@ -488,6 +523,8 @@ CREATE TABLE public.slow_down (
     evidence jsonb DEFAULT '{}'::jsonb NOT NULL,
     noted_at timestamp with time zone DEFAULT now() NOT NULL,
     sent_at timestamp with time zone,
+    ceiling double precision DEFAULT 'Infinity'::double precision NOT NULL,
+    rests_after integer GENERATED ALWAYS AS (public.steps_below(per_hour, ceiling)) STORED NOT NULL,
     CONSTRAINT slow_down_per_hour_check CHECK ((per_hour > (0)::double precision)),
     CONSTRAINT slow_down_scope_check CHECK ((scope = ANY (ARRAY['provider-egress'::text, 'provider-domain'::text])))
 );
@@ -495,6 +532,10 @@ CREATE TABLE public.slow_down (
 COMMENT ON COLUMN public.slow_down.noted_at IS 'the clock when `since` was written';
 
 COMMENT ON COLUMN public.slow_down.sent_at IS 'of a receiver in no table (with a dot in its name): when dispatch let the last message of the pair go';
+
+COMMENT ON COLUMN public.slow_down.ceiling IS 'messages an hour that were refused last; infinite: none is known';
+
+COMMENT ON COLUMN public.slow_down.rests_after IS 'doublings after which it rests below the ceiling';
 
 CREATE TABLE public.suspension (
     id bigint NOT NULL,
@@ -522,7 +563,7 @@ CREATE VIEW public.rate_limit AS
    FROM ( SELECT slow_down.scope,
             slow_down.provider,
             slow_down.subject,
-            (slow_down.per_hour * power((2)::double precision, LEAST((30)::double precision, GREATEST((0)::double precision, floor(((EXTRACT(epoch FROM (now() - slow_down.since)))::double precision / (3600)::double precision)))))) AS per_hour
+            (slow_down.per_hour * power((2)::double precision, (public.steps_up(public.quiet_hours(slow_down.since), slow_down.rests_after))::double precision)) AS per_hour
            FROM public.slow_down
         UNION ALL
          SELECT suspension.scope,
@@ -823,7 +864,7 @@ CREATE INDEX message_ended_in_campaign ON public.message USING btree (lane, id) 
 
 CREATE INDEX message_of_lane ON public.message USING btree (lane, state, id) WHERE (lane > 0);
 
-CREATE INDEX message_of_unknown_provider ON public.message USING btree (lower(regexp_replace(recipient, '^.*@'::text, ''::text))) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
+CREATE INDEX message_of_unknown_provider ON public.message USING btree (lower(regexp_replace(recipient, '^.*@'::text, ''::text))) WHERE ((provider = 'unknown'::text) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text])));
 
 CREATE INDEX message_on_node ON public.message USING btree (node_id, id) WHERE (state = ANY (ARRAY['dispatched'::text, 'queued'::text]));
 
@@ -839,7 +880,7 @@ CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id
 
 CREATE INDEX message_warm_up ON public.message USING btree (mailbox, charged_day) WHERE (lane = '-1'::integer);
 
-CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text])));
+CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text])));
 
 CREATE INDEX unreachable_until ON public.unreachable USING btree (until);
 

@@ -88,7 +88,8 @@ async def _suspend(
         tx, rule.scope, subject, SOURCE, rule.name, reason, each.evidence, until
     )
     if rule.scope in PAIRS:
-        after = starting(await slowed(tx, rule.scope, subject), START_PER_HOUR, until)
+        before = await slowed(tx, rule.scope, subject)
+        after = starting(before, START_PER_HOUR, until, each.refusal.at)
         await keep_slow(tx, rule.scope, subject, after, rule.name, rule.why, each.evidence)
     if held:
         return []
@@ -159,7 +160,7 @@ async def _suppress(tx: Transaction, each: Heard, about: About) -> list[Entry]:
 async def slowed(tx: Transaction, scope: str, subject: str) -> Slowed | None:
     """A pair's row, locked; None: it is not slowed. `subject`: `provider/…`."""
     row: Row | None = await tx.fetch_optional(_SQL["slowed"], **_pair(scope, subject))
-    return None if row is None else Slowed(row["per_hour"], row["since"], row["lowered_at"])
+    return None if row is None else Slowed(**row)
 
 
 async def keep_slow(
@@ -175,7 +176,7 @@ async def keep_slow(
     await tx.execute(
         _SQL["slow"],
         **_pair(scope, subject),
-        per_hour=slow.per_hour, since=slow.since, lowered_at=slow.lowered_at,
+        per_hour=slow.per_hour, since=slow.since, lowered_at=slow.lowered_at, ceiling=slow.ceiling,
         rule=rule, reason=reason, evidence=evidence,
     )  # fmt: skip
 

@@ -131,7 +131,7 @@ async def _change(
         again = f"opened {after.opened} times in a row" if after.opened > 1 else "opened"
         reason = f"the trial was refused: {reply}" if was_open else f"refused in a row: {reply}"
         await stop(tx, scope, subject, BREAKER, BREAKER, reason, evidence, after.until)
-        slow = starting(await slowed(tx, scope, subject), START_PER_HOUR, after.until)
+        slow = starting(await slowed(tx, scope, subject), START_PER_HOUR, after.until, word.at)
         await keep_slow(tx, scope, subject, slow, BREAKER, reason[:1000], evidence)
         until = {"until": after.until.isoformat(), "state": again}
         return [_entry("suspend", pair, reason, until | evidence)]

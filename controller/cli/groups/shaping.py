@@ -177,7 +177,8 @@ def pairs(
 ) -> None:
     """List the pairs of provider and egress or domain that receivers slowed or stopped.
 
-    One message an hour is the least of a slowed pair; it doubles after each hour without a refusal.
+    One message an hour is the least of a slowed pair; it doubles after each hour without a refusal,
+    and rests for six hours below the rate that was refused before.
     """
     from postfleet.v1 import shaping_pb2
 

@@ -265,10 +265,10 @@ UPDATE mailbox SET due_at = '-infinity' WHERE due_at <> '-infinity'
 -- receivers_limits --
 -- How much receivers let these egresses and domains send them an hour, and whom they do not let; and
 -- when that changes by itself: a stop ends (NULL: when somebody ends it), a slow rate doubles.
-SELECT r.scope, r.provider, r.subject, floor(r.per_hour)::integer AS per_hour,
+SELECT r.scope, r.provider, r.subject, floor(least(r.per_hour, 1000000))::integer AS per_hour,
        CASE WHEN s.stops > 0 THEN s.until
-            ELSE d.since + make_interval(hours => greatest(
-                0, floor(extract(epoch FROM now() - d.since) / 3600)::integer) + 1)
+            ELSE d.since + make_interval(
+                hours => hours_until_faster(quiet_hours(d.since), d.rests_after))
        END AS changes_at
 FROM rate_limit AS r
 LEFT JOIN slow_down AS d

@@ -5,7 +5,7 @@
 WITH fresh AS (
     SELECT id, lower(regexp_replace(recipient, '^.*@', '')) AS domain
     FROM message
-    WHERE provider IS NULL AND state IN ('accepted', 'scheduled')
+    WHERE provider IS NULL AND state IN ('accepted', 'scheduled', 'dispatched', 'queued')
     ORDER BY id
     LIMIT %(limit)s
     FOR UPDATE SKIP LOCKED
@@ -46,14 +46,20 @@ FROM unnest(%(domains)s::text[], %(outcomes)s::text[], %(failures)s::integer[],
 WHERE d.domain = t.domain
 
 -- rename --
--- Messages that go on as `unknown` get the receiver that was found meanwhile; how many.
-WITH renamed AS (
-    UPDATE message AS m
-    SET receiver = t.receiver,
-        provider = CASE WHEN position('.' IN t.receiver) > 0 THEN 'other' ELSE t.receiver END
+-- Messages that go on as `unknown` get the receiver that was found meanwhile, also on a node; how many.
+WITH late AS (
+    SELECT m.id, t.receiver
     FROM unnest(%(domains)s::text[], %(receivers)s::text[]) AS t (domain, receiver)
-    WHERE m.provider = 'unknown' AND m.state IN ('accepted', 'scheduled')
-      AND lower(regexp_replace(m.recipient, '^.*@', '')) = t.domain
+    JOIN message AS m ON lower(regexp_replace(m.recipient, '^.*@', '')) = t.domain
+    WHERE m.provider = 'unknown' AND m.state IN ('accepted', 'scheduled', 'dispatched', 'queued')
+    ORDER BY m.id
+    FOR UPDATE OF m
+), renamed AS (
+    UPDATE message AS m
+    SET receiver = l.receiver,
+        provider = CASE WHEN position('.' IN l.receiver) > 0 THEN 'other' ELSE l.receiver END
+    FROM late AS l
+    WHERE m.id = l.id
     RETURNING 1
 )
 SELECT count(*)::integer AS messages FROM renamed

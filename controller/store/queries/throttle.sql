@@ -5,19 +5,19 @@ SELECT scope, provider, subject, per_hour FROM rate_limit ORDER BY scope, provid
 
 -- slowed --
 -- A slowed pair, locked; no row: it is not slowed.
-SELECT per_hour, since, lowered_at FROM slow_down
+SELECT per_hour, since, lowered_at, ceiling FROM slow_down
 WHERE scope = %(scope)s AND provider = %(provider)s AND subject = %(subject)s
 FOR UPDATE
 
 -- slow --
 -- Writes what became of a pair.
-INSERT INTO slow_down (scope, provider, subject, per_hour, since, lowered_at, rule, reason, evidence,
-                       noted_at)
-VALUES (%(scope)s, %(provider)s, %(subject)s, %(per_hour)s, %(since)s, %(lowered_at)s, %(rule)s,
-        %(reason)s, %(evidence)s, now())
+INSERT INTO slow_down (scope, provider, subject, per_hour, since, lowered_at, ceiling, rule, reason,
+                       evidence, noted_at)
+VALUES (%(scope)s, %(provider)s, %(subject)s, %(per_hour)s, %(since)s, %(lowered_at)s, %(ceiling)s,
+        %(rule)s, %(reason)s, %(evidence)s, now())
 ON CONFLICT (scope, provider, subject) DO UPDATE
 SET per_hour = excluded.per_hour, since = excluded.since, lowered_at = excluded.lowered_at,
-    rule = excluded.rule, reason = excluded.reason, evidence = excluded.evidence,
+    ceiling = excluded.ceiling, rule = excluded.rule, reason = excluded.reason, evidence = excluded.evidence,
     noted_at = excluded.noted_at
 
 -- stopped --

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from controller.providers.cycle import Asking, Naming, pause_s
+from controller.providers.cycle import Asking, Naming, name, pause_s
 from controller.providers.lookup import LEAST_TTL_S, MailDns, MailHosts, Outcome
 from controller.providers.table import ProviderTable, open_table
 from controller.store import Store
@@ -202,6 +202,42 @@ async def test_a_provider_once_found_is_kept_while_the_dns_is_away(
         sql("SELECT receiver, outcome, wanted, due_at > now() AS later FROM mail_domain")
     )
     assert row == {"receiver": "google", "outcome": "failed", "wanted": True, "later": True}
+
+
+async def test_an_answer_kept_while_messages_are_looked_at_misses_none(
+    store: Store, table: ProviderTable, dns_port: int
+) -> None:
+    await messages(store, "a@gmail.zone.test")
+    await Naming(store, table).run_cycle()
+    asking = Asking(store, table, MailDns([("127.0.0.1", dns_port)], 2))
+    assert "1 under way" in await asking.run_cycle()
+    await messages(store, "b@gmail.zone.test")
+    async with store.transaction() as tx:
+        await name(tx)
+        # The answer comes while this is not committed, and has to wait for it.
+        keeping = asyncio.create_task(settle(asking))
+        await asyncio.sleep(0.5)
+    await keeping
+    assert set((await providers(store)).values()) == {"google"}
+
+
+@pytest.mark.parametrize("state", ["scheduled", "dispatched", "queued"])
+async def test_what_is_on_its_way_gets_its_provider_too(
+    store: Store, table: ProviderTable, dns_port: int, state: str
+) -> None:
+    await messages(store, "late@gmail.zone.test", "own@own.zone.test")
+    await Naming(store, table).run_cycle()
+    await messages(store, "not-looked-at@gmail.zone.test")
+    # What its state demands besides is of no matter here.
+    await store.execute(sql("ALTER TABLE message DISABLE TRIGGER ALL"))
+    await store.execute(sql(f"UPDATE message SET state = '{state}'"))
+    await settle(Asking(store, table, MailDns([("127.0.0.1", dns_port)], 2)))
+    await Naming(store, table).run_cycle()
+    assert await providers(store) == {
+        "late@gmail.zone.test": "google",
+        "own@own.zone.test": "mail.own.test",
+        "not-looked-at@gmail.zone.test": "google",
+    }
 
 
 def test_pauses_double_up_to_an_hour() -> None:

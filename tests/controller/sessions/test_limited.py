@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.server import Controller
+from controller.store import Store
 from tests.controller.sessions.scene import (
     connected,
     greylisted_and_not,
@@ -12,6 +13,12 @@ from tests.controller.sessions.scene import (
     until,
 )
 from tests.controller.small_fleet import sql
+
+
+async def all_are_looked_at(store: Store) -> bool:
+    """Whether each message has its provider; it goes on its way before that."""
+    without = sql("SELECT count(*) FROM message WHERE provider IS NULL AND state <> 'sent'")
+    return await store.fetch_value(without) == 0
 
 
 async def test_deferred_mail_of_a_limited_pair_comes_back_and_goes_at_the_receivers_pace(
@@ -24,6 +31,7 @@ async def test_deferred_mail_of_a_limited_pair_comes_back_and_goes_at_the_receiv
         await until(lambda: connected(store, "n2"))
         ids = await submit(store, 20)
         await until(lambda: states_are(store, queued=10, sent=10))
+        await until(lambda: all_are_looked_at(store))
         first.greylisted = False
         first.hand_over = False
         await store.execute(
