@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -37,6 +39,17 @@ class Served:
 
     async def apply(self, text: str, password: str = "s3cret") -> fleet_pb2.InventoryPlan:
         return await self.fleet.ApplyInventory(inventory_request(text, password))
+
+    def rows(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        """What a statement gives in the controller's database; nothing where it gives no rows."""
+        with psycopg.connect(self.database, autocommit=True) as connection:
+            cursor = connection.execute(statement, parameters)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+    async def audit(self, subject: str) -> list[fleet_pb2.AuditEntry]:
+        """What the audit log has of it."""
+        reply = await self.fleet.ListAudit(fleet_pb2.ListAuditRequest(subject=subject))
+        return list(reply.entries)
 
     @asynccontextmanager
     async def channel_as(self, folder: Path) -> AsyncIterator[fleet_pb2_grpc.FleetServiceStub]:
