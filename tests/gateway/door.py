@@ -212,3 +212,15 @@ def talk(client: socket.socket, data: bytes) -> bytes:
         assert chunk, f"cut after {answer!r}"
         answer += chunk
     return answer
+
+
+def refusal(door: Door) -> bytes:
+    """What a client is told that is let nowhere."""
+    with door.client() as client:
+        return read_all(client)
+
+
+def free_port() -> int:
+    """A port of loopback at which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return int(sock.getsockname()[1])

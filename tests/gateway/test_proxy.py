@@ -2,65 +2,26 @@
 
 from __future__ import annotations
 
-import shutil
 import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from node_agent.gateway import proxy_manners
-from tests.gateway.door import DEADLINE_S, Door, Target, egress, eventually, read_all
+from tests.gateway.door import (
+    DEADLINE_S,
+    Door,
+    Target,
+    echo,
+    egress,
+    eventually,
+    free_port,
+    read_all,
+    refusal,
+)
 
-pytestmark = pytest.mark.usefixtures("any_port")
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Most proxies of these tests lose pipelined octets: waiting for that is not what they test."""
-    monkeypatch.setattr(proxy_manners, "_PATIENCE_S", 0.3)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return int(sock.getsockname()[1])
-
-
-@pytest.fixture
-def microsocks() -> Iterator[tuple[str, int]]:
-    """A microsocks of this test with user u and password p."""
-    binary = shutil.which("microsocks")
-    if binary is None:
-        pytest.skip("microsocks is not installed")
-    address = ("127.0.0.1", free_port())
-    process = subprocess.Popen(
-        [binary, "-i", address[0], "-p", str(address[1]), "-u", "u", "-P", "p"],
-        stderr=subprocess.DEVNULL,
-    )
-
-    def listening() -> bool:
-        with socket.socket() as sock:
-            return sock.connect_ex(address) == 0
-
-    try:
-        eventually(listening, "microsocks listens")
-        yield address
-    finally:
-        process.kill()
-        process.wait()
-
-
-def echo(sock: socket.socket) -> None:
-    sock.sendall(b"220 hello\r\n")
-    while data := sock.recv(65536):
-        sock.sendall(data)
-
-
-def refusal(door: Door) -> bytes:
-    with door.client() as client:
-        return read_all(client)
+pytestmark = pytest.mark.usefixtures("any_port", "impatient")
 
 
 def test_octets_pass_through_a_proxy_with_a_password(
@@ -247,143 +208,3 @@ def test_a_connection_that_comes_to_be_after_the_lease_is_not_used(
         assert b"e1 lease: the lease of epoch 1 is not renewed" in read_all(client)
     eventually(lambda: after, "the proxy saw the end")
     assert after == [b""]
-
-
-# --- proxies that lose what they did not ask for --------------------------------------------------
-
-
-def step_by_step(seen: list[bytes]) -> Callable[[socket.socket], None]:
-    """A proxy that throws away whatever comes with the greeting, as microsocks does."""
-
-    def serve(sock: socket.socket) -> None:
-        seen.append(sock.recv(1000))
-        sock.sendall(b"\x05\x02")
-        if not sock.recv(1000):
-            return
-        sock.sendall(b"\x01\x00")
-        if not sock.recv(1000):
-            return
-        sock.sendall(b"\x05\x00\x00\x01" + bytes(6) + b"220 hello\r\n")
-        read_all(sock)
-
-    return serve
-
-
-def test_a_proxy_that_loses_pipelined_octets_is_talked_to_step_by_step_and_that_is_remembered(
-    door: Door, target: Callable[..., Target]
-):
-    seen: list[bytes] = []
-    proxy = target(step_by_step(seen)).address
-    door.to = ("127.0.0.1", 25)
-    door.configure(egress(proxy=proxy, username="u", password="p"))
-    door.lease("e1")
-    for _ in range(3):
-        with door.client() as client:
-            assert client.recv(100) == b"220 hello\r\n"
-    assert len(seen[0]) > 3
-    assert seen[1:] == [b"\x05\x01\x02"] * 3
-
-
-def test_a_proxy_that_keeps_pipelined_octets_gets_all_at_once(
-    door: Door, target: Callable[..., Target]
-):
-    seen: list[bytes] = []
-
-    def good(sock: socket.socket) -> None:
-        seen.append(sock.recv(1000))
-        sock.sendall(b"\x05\x02\x01\x00\x05\x00\x00\x01" + bytes(6) + b"220 hello\r\n")
-        read_all(sock)
-
-    door.to = ("127.0.0.1", 25)
-    door.configure(egress(proxy=target(good).address, username="u", password="p"))
-    door.lease("e1")
-    for _ in range(2):
-        with door.client() as client:
-            assert client.recv(100) == b"220 hello\r\n"
-    assert seen == [b"\x05\x01\x02\x01\x01u\x01p\x05\x01\x00\x01\x7f\x00\x00\x01\x00\x19"] * 2
-
-
-def test_a_slow_target_is_no_reason_to_think_ill_of_the_proxy(
-    door: Door, target: Callable[..., Target]
-):
-    seen: list[bytes] = []
-
-    def slow(sock: socket.socket) -> None:
-        seen.append(sock.recv(1000))
-        sock.sendall(b"\x05\x02\x01\x00")
-        time.sleep(3)
-        sock.sendall(b"\x05\x04\x00\x01" + bytes(6))
-        read_all(sock)
-
-    door.to = ("127.0.0.1", 25)
-    door.configure(egress(proxy=target(slow).address, username="u", password="p"))
-    door.lease("e1")
-    assert b"e1 proxy-request: reply 4 (host unreachable)" in refusal(door)
-    assert len(seen) == 1
-
-
-# --- proxies by name -------------------------------------------------------------------------
-
-
-def test_a_proxy_by_name_is_looked_up_once_for_many(
-    door: Door, target: Callable[..., Target], microsocks: tuple[str, int]
-):
-    looked: list[str] = []
-    slow = threading.Event()
-
-    def lookup(name: str) -> str:
-        looked.append(name)
-        slow.wait(DEADLINE_S)
-        return microsocks[0]
-
-    door.resolver._lookup = lookup
-    door.to = target(echo).address
-    door.configure(egress(proxy=("proxy.test", microsocks[1]), username="u", password="p"))
-    door.lease("e1")
-    clients = [door.client() for _ in range(20)]
-    eventually(lambda: len(door.gate.passages) == 20, "all wait for the name")
-    slow.set()
-    for client in clients:
-        with client:
-            assert client.recv(100) == b"220 hello\r\n"
-    with door.client() as client:
-        assert client.recv(100) == b"220 hello\r\n"
-    assert looked == ["proxy.test"]
-
-
-def test_a_name_that_is_not_found_is_named_and_asked_again_after_a_while(door: Door):
-    looked: list[str] = []
-
-    def lookup(name: str) -> str:
-        looked.append(name)
-        raise socket.gaierror(-2, "Name or service not known")
-
-    door.resolver._lookup = lookup
-    door.to = ("127.0.0.1", 25)
-    door.configure(egress(proxy=("proxy.test", 1080)))
-    door.lease("e1")
-    for _ in range(3):
-        assert b"e1 proxy-connect: proxy.test: Name or service not known" in refusal(door)
-    assert len(looked) == 1
-    door.push_clock(6)
-    refusal(door)
-    assert len(looked) == 2
-
-
-def test_while_the_resolver_is_broken_the_address_known_before_is_used(
-    door: Door, target: Callable[..., Target], microsocks: tuple[str, int]
-):
-    door.resolver._lookup = lambda name: microsocks[0]
-    door.to = target(echo).address
-    door.configure(egress(proxy=("proxy.test", microsocks[1]), username="u", password="p"))
-    door.lease("e1")
-    with door.client() as client:
-        assert client.recv(100) == b"220 hello\r\n"
-
-    def broken(name: str) -> str:
-        raise socket.gaierror(-3, "Temporary failure in name resolution")
-
-    door.resolver._lookup = broken
-    door.push_clock(61)
-    with door.client() as client:
-        assert client.recv(100) == b"220 hello\r\n"

@@ -12,7 +12,7 @@ from controller.fleet.cancel import end_what_came_back
 from controller.fleet.resolve import resolve
 from controller.planner import ledger
 from controller.store import Store
-from tests.controller.planner.test_planner import (
+from tests.controller.planner.planned import (
     NOON,
     assert_ledger_is_the_messages,
     planner,

@@ -17,7 +17,7 @@ from controller.forecast.run import foresee
 from controller.forecast.service import told
 from controller.store import Store
 from tests.controller.campaigns.scene import end, rows, start
-from tests.controller.planner.test_planner import planner
+from tests.controller.planner.planned import planner
 
 SENT = "UPDATE message SET state = 'sent' WHERE state = 'scheduled' RETURNING not_before"
 PEOPLE = [f"p{n:02}@reader.test" for n in range(40)]

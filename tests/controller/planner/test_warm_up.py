@@ -18,7 +18,7 @@ from controller.planner.warm_up import STEP_BACK_DAYS, Signal, allowance, judge
 from controller.store import Store
 from inventory.schema import Fleet
 from inventory.warm_up import WarmUp, curve_points
-from tests.controller.planner.test_planner import submit, used
+from tests.controller.planner.planned import submit, used
 from tests.controller.warm_up.fast_days import set_warm_up
 
 DEFAULT = curve_points(WarmUp().mailbox)

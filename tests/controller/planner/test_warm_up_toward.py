@@ -18,7 +18,7 @@ from controller.planner import ledger
 from controller.planner.cycle import Planner
 from controller.store import Store
 from inventory.warm_up import WarmUp
-from tests.controller.planner.test_planner import submit, used
+from tests.controller.planner.planned import submit, used
 from tests.controller.warm_up.fast_days import set_warm_up
 
 MONDAY = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -12,7 +12,7 @@ from controller.fleet.why import explain
 from controller.planner.cycle import Planner
 from controller.store import Store
 from controller.warm_up.write import WarmUpMail
-from tests.controller.planner.test_planner import assert_ledger_is_the_messages, submit
+from tests.controller.planner.planned import assert_ledger_is_the_messages, submit
 from tests.controller.warm_up.fast_days import BEGIN, FastDays, begin_warming, rows, set_warm_up
 
 DAY = timedelta(days=1)
