@@ -8,7 +8,7 @@ quarantined.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -25,6 +25,10 @@ from controller.health.rates import Estimate, estimates
 from controller.health.score import Score, score
 from inventory.health import Health
 
+SCOPES = ("mailbox", "egress", "domain")
+"""In this order they are judged: the verdict on an egress needs those on its mailboxes."""
+_VOTERS = {"egress": "mailboxes", "domain": "egresses"}
+
 
 @dataclass(frozen=True, slots=True)
 class Votes:
@@ -33,6 +37,11 @@ class Votes:
     what: str
     members: int
     stopped: tuple[str, ...]
+
+    @classmethod
+    def on(cls, scope: str, members: int, stopped: Iterable[str]) -> Votes:
+        """The votes on an egress or domain."""
+        return cls(_VOTERS[scope], members, tuple(stopped))
 
     def agree(self, health: Health) -> bool:
         """Whether it is more than the trouble of one."""

@@ -13,9 +13,6 @@ from controller.health.judge import Evidence, Votes
 from controller.store import Row, Transaction, queries
 
 SQL = queries.load("health")
-SCOPES = ("mailbox", "egress", "domain")
-"""In this order they are judged: the verdict on an egress needs those on its mailboxes."""
-_MEMBERS = {"egress": "mailboxes", "domain": "egresses"}
 _COLUMNS = {
     Window.HOUR: "hour", Window.DAY: "day", Window.WEEK: "week", Window.MONTH: "month",
 }  # fmt: skip
@@ -100,6 +97,6 @@ async def _votes(tx: Transaction, scope: str, known: Sequence[Known]) -> dict[st
     if scope == "mailbox":
         return {}
     rows = await tx.fetch_all(SQL["votes"], scope=scope, subjects=[k.subject for k in known])
-    found = {r["subject"]: Votes(_MEMBERS[scope], r["members"], tuple(r["stopped"])) for r in rows}
+    found = {r["subject"]: Votes.on(scope, r["members"], r["stopped"]) for r in rows}
     # One through which nobody sends has no votes, and is no mailbox all the same.
-    return {k.subject: found.get(k.subject, Votes(_MEMBERS[scope], 0, ())) for k in known}
+    return {k.subject: found.get(k.subject, Votes.on(scope, 0, ())) for k in known}

@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 from controller.health import metrics
 from controller.health.act import Judged, act
 from controller.health.bands import Band
-from controller.health.judge import judge
-from controller.health.read import SCOPES, SQL, evidence, standings
+from controller.health.judge import SCOPES, judge
+from controller.health.read import SQL, evidence, standings
 from controller.store import Store, Transaction, queries
 from inventory.health import Health as Settings
 from inventory.warm_up import WarmUp

@@ -28,6 +28,15 @@ class Slot(NamedTuple):
     held_until: datetime | None = None
 
 
+# One that nobody chose any more could never show that it is better.
+_LEAST_HEALTH = 0.05
+
+
+def health_of(score: float) -> float:
+    """What a mailbox's score (0 to 100) makes of `Box.health`."""
+    return max(_LEAST_HEALTH, score / 100)
+
+
 class Box(NamedTuple):
     """A mailbox that nothing stops. `seed`: drawn once, for its jitter.
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from controller.from_field import from_line
 from controller.planner import ledger
 from controller.planner.assignment import Assignment, Moment, accounts_in
-from controller.planner.boxes import Box, Queues, Slot, Waiting
+from controller.planner.boxes import Box, Queues, Slot, Waiting, health_of
 from controller.planner.budgets import Budgets
 from controller.planner.choice import choose
 from controller.planner.lanes import Lane
@@ -27,8 +27,6 @@ from controller.store import Row, Transaction, queries
 SQL = queries.load("planner")
 # Of each lane and provider at least so many heads of queues are read.
 _FEWEST = 50
-
-_LEAST_HEALTH = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +105,7 @@ def box_of(row: Row, client_id: str, windows: tuple[str, ...]) -> Box:
         Slot(
             row["due_at"], row["slot_at"], row["held"], row["held_since"], row["held_until"]
         ),
-        # One that nobody chose any more could never show that it is better.
-        max(_LEAST_HEALTH, row["score"] / 100),
+        health_of(row["score"]),
         row["internal"],
     )  # fmt: skip
 

@@ -14,8 +14,9 @@ from datetime import date, datetime, timedelta
 from controller.health.bands import Band, Standing
 from controller.health.beta import Beta
 from controller.health.counts import Tally, total
-from controller.health.judge import Evidence, Verdict, Votes, judge
+from controller.health.judge import SCOPES, Evidence, Verdict, Votes, judge
 from controller.health.rates import SIGNALS, thresholds
+from controller.planner.boxes import health_of
 from controller.planner.warm_up import Signal
 from controller.simulation.fleet import VirtualFleet
 from controller.simulation.tallies import Tallies
@@ -23,10 +24,6 @@ from inventory.health import Health
 
 Subject = tuple[str, str]
 """Scope (mailbox, egress, domain) and which."""
-_SCOPES = ("mailbox", "egress", "domain")
-_MEMBERS = {"egress": "mailboxes", "domain": "egresses"}
-# One that nobody chose any more could never show that it is better.
-_LEAST_HEALTH = 0.05
 
 
 class VirtualHealth:
@@ -60,7 +57,7 @@ class VirtualHealth:
         """The morning after a day."""
         yesterday = (now - timedelta(hours=1)).astimezone(self._fleet.zone).date()
         due = self.tallies.close(yesterday) | set(self._standings)
-        for scope in _SCOPES:
+        for scope in SCOPES:
             due |= {key for key, of in self._members.items() if key[0] == scope and of & due}
             for key in sorted(each for each in due if each[0] == scope):
                 self._judge(key, now, yesterday)
@@ -81,7 +78,7 @@ class VirtualHealth:
     def _follow(self, key: Subject, was: Standing, verdict: Verdict, now: datetime) -> None:
         standing = self._standings[key] = verdict.standing
         if key[0] == "mailbox":
-            self._fleet.set_health(key[1], max(_LEAST_HEALTH, verdict.score.value / 100))
+            self._fleet.set_health(key[1], health_of(verdict.score.value))
         if standing is was:
             return
         if not standing.band.sends:
@@ -101,7 +98,7 @@ class VirtualHealth:
             name for scope, name in members
             if (each := self._standings.get((scope, name))) is not None and not each.band.sends
         )  # fmt: skip
-        return Votes(_MEMBERS[key[0]], len(members), tuple(stopped))
+        return Votes.on(key[0], len(members), stopped)
 
     def _may_call(self, evidence: Evidence) -> bool:
         """False: nothing of it calls for more than GOOD, which most of most days says; quick."""

@@ -17,9 +17,9 @@ from controller.fleet.ordering import reason_given, run_order
 from controller.fleet.pages import clean, page_size
 from controller.health.bands import Band, called_for
 from controller.health.counts import Window
-from controller.health.judge import Evidence, all_estimates
+from controller.health.judge import SCOPES, Evidence, all_estimates
 from controller.health.rates import Estimate
-from controller.health.read import SCOPES, SQL, Known, evidence, standings
+from controller.health.read import SQL, Known, evidence, standings
 from controller.health.score import score
 from controller.keys.identity import Peer, peer_identity
 from controller.store import Row, Store, Transaction, queries
