@@ -13,8 +13,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
+from tests.agent.gateway_standin import Gateway
 from tests.agent.postfix_box import SINK_PORT, PostfixBox
-from tests.agent.standins import Apply, Controller, Gateway, make_credentials, message_id
+from tests.agent.samples import message_id
+from tests.agent.standins import Apply, Controller
+from tests.agent.trust import make_credentials
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -1,4 +1,4 @@
-"""The agent's neighbours, small but speaking the real protocols: controller, gateway, apply.
+"""The agent's neighbours, small but speaking the real protocols: controller and apply.
 
 The controller is a real gRPC server with mTLS; it grants, stores every event once by (spool, seq)
 as the real one does, and answers as the test orders. The apply stand-in does postsuper(1) for real.
@@ -7,10 +7,7 @@ as the real one does, and answers as the test orders. The apply stand-in does po
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import secrets
-import struct
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -18,106 +15,12 @@ from pathlib import Path
 
 import grpc
 import grpc.aio
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-from google.protobuf.timestamp_pb2 import Timestamp
 from postfleet.v1 import local_pb2, node_pb2, node_pb2_grpc, spec_pb2
 
 from node_agent.apply.queue_command import checked
 from node_agent.local.apply_reply import encode_apply_reply
 from tests.agent.postfix_box import PostfixBox
-
-
-def make_credentials(place: Path, controller_address: str) -> None:
-    """ca.pem, server.{key,pem}, node.{key,pem} in `place`."""
-    place.mkdir(parents=True, exist_ok=True)
-    ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _certificate("ca", ca_key, "ca", ca_key, None)
-    (place / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    names = {
-        "server": x509.IPAddress(ipaddress.ip_address(controller_address)),
-        "node": x509.UniformResourceIdentifier("spiffe://postfleet/node/n1"),
-    }
-    for name, san in names.items():
-        key = ec.generate_private_key(ec.SECP256R1())
-        certificate = _certificate(name, key, "ca", ca_key, san)
-        (place / f"{name}.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-        (place / f"{name}.key").write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.NoEncryption(),
-            )
-        )
-
-
-def _certificate(
-    name: str,
-    key: ec.EllipticCurvePrivateKey,
-    issuer: str,
-    issuer_key: ec.EllipticCurvePrivateKey,
-    san: x509.GeneralName | None,
-) -> x509.Certificate:
-    now = datetime.datetime.now(datetime.UTC)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=san is None, path_length=None), critical=True)
-    )
-    if san is not None:
-        builder = builder.add_extension(x509.SubjectAlternativeName([san]), critical=False)
-    return builder.sign(issuer_key, hashes.SHA256())
-
-
-def message_id(number: int) -> str:
-    """A message id that tells its number."""
-    return f"{number:026d}"
-
-
-def dispatched(
-    number: int, recipient: str, epoch: int = 1, delay_s: float = 0, content: bytes = b""
-) -> node_pb2.DispatchedMessage:
-    """A message of info@a.test for egress px001."""
-    not_before = Timestamp()
-    not_before.GetCurrentTime()
-    not_before.FromMilliseconds(not_before.ToMilliseconds() + int(delay_s * 1000))
-    body = b"From: info@a.test\r\nTo: x@b.test\r\nSubject: %d\r\n\r\nhello\r\n.dot\r\n" % number
-    return node_pb2.DispatchedMessage(
-        message_id=message_id(number),
-        mailbox="info@a.test",
-        recipient=recipient,
-        egress_id="px001",
-        epoch=epoch,
-        not_before=not_before,
-        content=content or body,
-    )
-
-
-SPEC = spec_pb2.NodeSpec(
-    generation=1,
-    node_id="n1",
-    hostname="box.test",
-    mail=spec_pb2.MailSettings(minimal_backoff_s=300, maximal_backoff_s=4000),
-    egresses=[
-        spec_pb2.Egress(
-            id="px001",
-            surrogate_address="198.18.0.1",
-            helo_name="px001.test",
-            public_ip="192.0.2.1",
-            address=spec_pb2.AddressExit(address="127.0.0.1"),
-            mailboxes=["info@a.test"],
-            max_concurrency=5,
-            client_id="acme",
-        )
-    ],
-)
+from tests.agent.samples import SPEC, message_id
 
 
 class Controller(node_pb2_grpc.NodeServiceServicer):
@@ -301,64 +204,6 @@ class Controller(node_pb2_grpc.NodeServiceServicer):
             seqs = {q for s, q in self.events if s == spool_id}
             missing += sorted(set(range(1, max(seqs) + 1)) - seqs)
         return missing
-
-
-class Gateway:
-    """The control socket; remembers what it was told."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._server: asyncio.Server | None = None
-        self.lease = local_pb2.GatewayLease()
-        self.leases = 0
-        self.suspended: dict[str, str] = {}
-        self.closed: set[str] = set()
-        self.open_connections = 0
-        self.heard: list[str] = []
-
-    async def start(self) -> None:
-        self._path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, str(self._path))
-
-    async def stop(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
-            self._path.unlink(missing_ok=True)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
-            while self._server is not None:
-                (length,) = struct.unpack(">I", await reader.readexactly(4))
-                request = local_pb2.GatewayRequest.FromString(await reader.readexactly(length))
-                reply = self._answer(request).SerializeToString()
-                writer.write(struct.pack(">I", len(reply)) + reply)
-                await writer.drain()
-        writer.close()
-
-    def _answer(self, request: local_pb2.GatewayRequest) -> local_pb2.GatewayReply:
-        kind = request.WhichOneof("body") or ""
-        self.heard.append(kind)
-        if kind == "lease":
-            self.lease = request.lease
-            self.leases += 1
-        elif kind == "suspensions":
-            self.suspended = {s.egress_id: s.reason for s in request.suspensions.suspensions}
-        elif kind == "close":
-            self.closed |= set(request.close.egress_ids)
-        return local_pb2.GatewayReply(
-            status=local_pb2.GatewayStatus(
-                version="stand-in",
-                epoch=self.lease.epoch,
-                egresses=[
-                    local_pb2.GatewayEgressStatus(
-                        egress_id="px001",
-                        open_connections=self.open_connections,
-                        closed="px001" in self.closed,
-                    )
-                ],
-            )
-        )
 
 
 class Apply:

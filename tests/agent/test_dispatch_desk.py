@@ -14,7 +14,7 @@ from node_agent.agent.lifecycle import State
 from node_agent.agent.right import Right
 from node_agent.agent.session.dispatch import DispatchDesk
 from node_agent.agent.spool.spool import Learned
-from tests.agent.standins import message_id
+from tests.agent.samples import message_id
 from tests.agent.test_spool import opened, settings
 
 

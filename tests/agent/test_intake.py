@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from node_agent.agent.errors import IntakeError
 from node_agent.agent.handover.intake import Ending, IntakeConnection, Letter
 from node_agent.agent.handover.smtp_text import Reply, envelope, reply_line, transparent
-from tests.agent.standins import message_id
+from tests.agent.samples import message_id
 
 EHLO = b"250-x\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-SMTPUTF8\r\n250 8BITMIME\r\n"
 

@@ -20,7 +20,7 @@ from node_agent.agent.queue_view import QueueView, read
 from node_agent.agent.queue_watch import vanished
 from node_agent.agent.right import Right
 from node_agent.agent.session.discard import plan as plan_discard
-from tests.agent.standins import SPEC, message_id
+from tests.agent.samples import SPEC, message_id
 
 S = 1_000_000_000
 

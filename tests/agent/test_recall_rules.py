@@ -14,7 +14,7 @@ from node_agent.agent.recall import rules
 from node_agent.agent.right import Right
 from node_agent.agent.spool import database, messages, outbox
 from node_agent.agent.spool.messages import InPostfix, SpooledMessage
-from tests.agent.standins import message_id
+from tests.agent.samples import message_id
 from tests.agent.test_pure import lease
 
 S = 1_000_000_000

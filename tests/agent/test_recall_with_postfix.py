@@ -12,7 +12,7 @@ import pytest
 from postfleet.v1 import local_pb2, node_pb2
 
 from tests.agent.agent_box import Node, node
-from tests.agent.standins import dispatched, message_id
+from tests.agent.samples import dispatched, message_id
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 HOLD = local_pb2.QUEUE_ACTION_HOLD_WAITING

@@ -13,7 +13,7 @@ import pytest
 
 from node_agent.agent.config import PostfixSettings
 from tests.agent.agent_box import Node, all_end, node, once_each, senders
-from tests.agent.standins import dispatched, message_id
+from tests.agent.samples import dispatched, message_id
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 RELOADS = 10

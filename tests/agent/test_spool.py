@@ -17,7 +17,7 @@ from node_agent.agent.errors import DiskFullError, SpoolError
 from node_agent.agent.lifecycle import Entry, Fact, FactKind, State
 from node_agent.agent.spool.messages import SpooledMessage
 from node_agent.agent.spool.spool import LogBatch, Spool
-from tests.agent.standins import message_id
+from tests.agent.samples import message_id
 
 MIB = 1024 * 1024
 

@@ -9,7 +9,7 @@ import pytest
 from postfleet.v1 import node_pb2
 
 from tests.agent.agent_box import Node
-from tests.agent.standins import dispatched, message_id
+from tests.agent.samples import dispatched, message_id
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 

@@ -10,7 +10,7 @@ import signal
 import pytest
 
 from tests.agent.agent_box import Node, all_end, once_each, senders
-from tests.agent.standins import dispatched, message_id
+from tests.agent.samples import dispatched, message_id
 
 pytestmark = [pytest.mark.root, pytest.mark.timeout(240)]
 
