@@ -8,6 +8,7 @@
     addition   the header lines that are added where missing
     check      all of these for one message, given what is known of clients and mailboxes
     facts      reads what is known from the store
+    write      writes what is admitted into the store
     ingest     a batch: check, look up keys and suppressions, store
     service    the gRPC edge (SubmissionService)
 

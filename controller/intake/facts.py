@@ -20,7 +20,7 @@ async def known_keys(
         SQL["known_keys"], client_ids=[c for c, _ in asked], keys=[k for _, k in asked]
     )
     return {
-        (row["client_id"], row["idempotency_key"]): (row["id"], bytes(row["fingerprint"]))
+        (row["client_id"], row["idempotency_key"]): (row["message_id"], bytes(row["fingerprint"]))
         for row in rows
     }
 

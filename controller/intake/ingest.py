@@ -14,24 +14,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from controller.intake import facts
-from controller.intake.check import Admitted, Place, Read, Submission, admit, read
+from controller.intake.check import Admitted, Read, Submission, admit, read
 from controller.intake.rejection import Code, Rejection
+from controller.intake.write import write
 from controller.message_id import MessageId, new_message_id
-from controller.providers.table import provider_of
 from controller.store import Store, Transaction
 from controller.store.errors import DuplicateRow, MissingReference, TransactionConflict
 
 CHANNEL = "accepted"
 """Notified at the commit of every batch that accepted something; the planner listens."""
 
-_MESSAGE = (
-    ("id", "text"), ("client_id", "text"), ("idempotency_key", "text"), ("fingerprint", "bytea"),
-    ("mailbox", "text"), ("recipient", "text"), ("not_before", "timestamptz"),
-    ("wanted_at", "timestamptz"), ("size", "int4"), ("provider", "text"), ("receiver", "text"),
-    ("lane", "int4"), ("reason", "text"), ("awaited", "bool"),
-)  # fmt: skip
-_CONTENT = (("message_id", "text"), ("added", "bytea"), ("content", "bytea"))
-_PLACE = (("message_id", "text"), ("thread", "text"), ("position", "int4"), ("done", "bool"))
 # So many messages are read before other tasks of the event loop get their turn.
 _TURN = 100
 _ATTEMPTS = 10
@@ -142,61 +134,15 @@ async def _store_in(tx: Transaction, fresh: dict[int, Read], now: datetime) -> d
         gathered = await facts.gather(tx, list(new.values()))
         decided = {n: admit(m, gathered, new_message_id(), now) for n, m in new.items()}
         admitted = [d for d in decided.values() if isinstance(d, Admitted)]
-        await _write(tx, admitted, gathered.receivers)
+        if admitted:
+            await write(tx, admitted, gathered.receivers)
+            await tx.notify(CHANNEL)
         for n, decision in decided.items():
             if isinstance(decision, Admitted):
                 results[n] = Taken(decision.message_id, duplicate=False)
             else:
                 results[n] = decision
     return results
-
-
-async def _write(tx: Transaction, admitted: list[Admitted], receivers: Mapping[str, str]) -> None:
-    if not admitted:
-        return
-    # In the order of the unique index: two batches that share keys wait for one another in turn,
-    # not crosswise.
-    admitted.sort(key=lambda a: a.read.key)
-    await tx.copy_in(
-        "message",
-        [name for name, _ in _MESSAGE],
-        (
-            (
-                a.message_id, a.read.submission.client_id, a.read.submission.idempotency_key,
-                a.read.fingerprint, a.mailbox, a.read.recipient, a.not_before,
-                a.read.submission.not_before,
-                len(a.added) + len(a.read.submission.content),
-                *_whose(a.read.recipient, receivers), *_place(a.read.submission.place),
-            )
-            for a in admitted
-        ),
-        [kind for _, kind in _MESSAGE],
-    )  # fmt: skip
-    await tx.copy_in(
-        "message_content",
-        [name for name, _ in _CONTENT],
-        ((a.message_id, a.added, a.read.submission.content) for a in admitted),
-        [kind for _, kind in _CONTENT],
-    )
-    places = [(a.message_id, a.read.submission.warm_up) for a in admitted]
-    if threaded := [(id, place) for id, place in places if place is not None]:
-        await tx.copy_in(
-            "warm_up_mail",
-            [name for name, _ in _PLACE],
-            ((id, place.thread, place.position, place.last) for id, place in threaded),
-            [kind for _, kind in _PLACE],
-        )
-    await tx.notify(CHANNEL)
-
-
-def _place(place: Place) -> tuple[int, str, bool]:
-    return place.lane, place.words, place.awaited
-
-
-def _whose(recipient: str, receivers: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """Provider and receiver; None where nobody has looked yet: controller.providers will."""
-    receiver = receivers.get(recipient.rpartition("@")[2].lower())
-    return (None if receiver is None else provider_of(receiver)), receiver
 
 
 def _key_reused(message: Read) -> Rejection:

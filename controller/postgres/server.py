@@ -106,7 +106,7 @@ class EmbeddedServer:
         try:
             if not self.data.exists():
                 self._initialise(binaries)
-            self._write_configuration()
+            self._write_configuration(binaries)
             self._launch(binaries)
         except PostgresError:
             shutil.rmtree(self.runtime, ignore_errors=True)
@@ -230,11 +230,11 @@ class EmbeddedServer:
             words = log.read(8192).decode(errors="replace")
         return subprocess.CompletedProcess(command, answer.returncode, words, "")
 
-    def _write_configuration(self) -> None:
+    def _write_configuration(self, binaries: Binaries) -> None:
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         texts = {
             "postgresql.conf": conf_text(
-                settings(memory, self.runtime / "socket") | self._overrides
+                settings(binaries.major, memory, self.runtime / "socket") | self._overrides
             ),
             "pg_hba.conf": hba_text(),
         }

@@ -19,9 +19,12 @@ _DURABLE = {
     "wal_sync_method": "fdatasync",
 }
 
+_FIRST_WITH_LZ4 = 15
 
-def settings(memory_bytes: int, socket_dir: Path) -> dict[str, str]:
-    """postgresql.conf for a machine with that much memory, which the server shares with others."""
+
+def settings(major: int, memory_bytes: int, socket_dir: Path) -> dict[str, str]:
+    """postgresql.conf of a major version, for a machine with that much memory, which the server
+    shares with others."""
     buffers_mib = max(32, min(1024, memory_bytes // MIB // 16))
     return {
         **_DURABLE,
@@ -39,7 +42,9 @@ def settings(memory_bytes: int, socket_dir: Path) -> dict[str, str]:
         "max_wal_size": "2GB",
         "min_wal_size": "128MB",
         "checkpoint_timeout": "10min",
-        "wal_compression": "on",
+        # The first change of a page after a checkpoint writes it whole. pglz ("on"), which is all
+        # that versions before 15 have, costs more than it saves (decision 0027).
+        "wal_compression": "lz4" if major >= _FIRST_WITH_LZ4 else "off",
         "random_page_cost": "1.1",
         "jit": "off",
         "autovacuum_vacuum_scale_factor": "0.05",

@@ -419,8 +419,6 @@ COMMENT ON COLUMN public.mailbox.drawn_at IS 'the clock when its slot was writte
 CREATE TABLE public.message (
     id text NOT NULL COLLATE pg_catalog."C",
     client_id text NOT NULL,
-    idempotency_key text NOT NULL,
-    fingerprint bytea NOT NULL,
     mailbox text,
     egress_id text,
     recipient text NOT NULL,
@@ -616,6 +614,14 @@ CREATE TABLE public.shard_move (
     began_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE public.submission (
+    message_id text NOT NULL COLLATE pg_catalog."C",
+    client_id text NOT NULL,
+    idempotency_key text NOT NULL,
+    fingerprint bytea NOT NULL,
+    recipient text NOT NULL
+);
+
 CREATE TABLE public.suppression (
     client_id text NOT NULL,
     recipient text NOT NULL,
@@ -762,9 +768,6 @@ ALTER TABLE ONLY public.mail_domain
 ALTER TABLE ONLY public.mailbox
     ADD CONSTRAINT mailbox_pkey PRIMARY KEY (address);
 
-ALTER TABLE ONLY public.message
-    ADD CONSTRAINT message_client_id_idempotency_key_key UNIQUE (client_id, idempotency_key);
-
 ALTER TABLE ONLY public.message_content
     ADD CONSTRAINT message_content_pkey PRIMARY KEY (message_id);
 
@@ -797,6 +800,12 @@ ALTER TABLE ONLY public.shard_move
 
 ALTER TABLE ONLY public.slow_down
     ADD CONSTRAINT slow_down_pkey PRIMARY KEY (scope, provider, subject);
+
+ALTER TABLE ONLY public.submission
+    ADD CONSTRAINT submission_client_id_idempotency_key_key UNIQUE (client_id, idempotency_key);
+
+ALTER TABLE ONLY public.submission
+    ADD CONSTRAINT submission_pkey PRIMARY KEY (message_id);
 
 ALTER TABLE ONLY public.suppression
     ADD CONSTRAINT suppression_pkey PRIMARY KEY (client_id, recipient);
@@ -856,8 +865,6 @@ CREATE INDEX mailbox_by_egress ON public.mailbox USING btree (egress_id);
 
 CREATE INDEX mailbox_due ON public.mailbox USING btree (client_id, due_at, address);
 
-CREATE INDEX message_by_recipient ON public.message USING btree (lower(recipient));
-
 CREATE INDEX message_due ON public.message USING btree (egress_id, not_before) WHERE (state = 'scheduled'::text);
 
 CREATE INDEX message_ended_in_campaign ON public.message USING btree (lane, id) WHERE (awaited AND (state = ANY (ARRAY['sent'::text, 'bounced'::text, 'expired'::text, 'suppressed'::text, 'cancelled'::text, 'uncertain'::text])));
@@ -881,6 +888,8 @@ CREATE INDEX message_waiting_for_choice ON public.message USING btree (client_id
 CREATE INDEX message_warm_up ON public.message USING btree (mailbox, charged_day) WHERE (lane = '-1'::integer);
 
 CREATE INDEX message_without_provider ON public.message USING btree (id) WHERE ((provider IS NULL) AND (state = ANY (ARRAY['accepted'::text, 'scheduled'::text, 'dispatched'::text, 'queued'::text])));
+
+CREATE INDEX submission_by_recipient ON public.submission USING btree (lower(recipient));
 
 CREATE INDEX unreachable_until ON public.unreachable USING btree (until);
 

@@ -47,8 +47,10 @@ INSERT INTO mailbox (address, domain, client_id, egress_id, display_name)
     SELECT 'box' || n || '@bench.test', 'bench.test', 'bench', 'e1', 'Box ' || n
     FROM generate_series(0, {mailboxes} - 1) AS n;
 """
-_COPY_MESSAGE = """COPY message (id, client_id, idempotency_key, fingerprint, mailbox, recipient,
-    not_before, size) FROM STDIN (FORMAT binary)"""
+_COPY_SUBMISSION = """COPY submission (message_id, client_id, idempotency_key, fingerprint,
+    recipient) FROM STDIN (FORMAT binary)"""
+_COPY_MESSAGE = """COPY message (id, client_id, mailbox, recipient, not_before, size)
+    FROM STDIN (FORMAT binary)"""
 _COPY_CONTENT = "COPY message_content (message_id, added, content) FROM STDIN (FORMAT binary)"
 
 
@@ -131,18 +133,23 @@ def _copy(dsn: str, numbers: Iterator[int]) -> float:
     """COPY rows like those that a round of submissions leaves; messages per second."""
     microseconds = int((datetime.now(UTC) - _POSTGRES_EPOCH).total_seconds() * 1e6)
     added = b"X-Added: " + b"y" * 300 + b"\r\n"
-    messages, contents = [], []
+    submissions, messages, contents = [], [], []
     for number in range(_MESSAGES):
         message_id = new_message_id().encode()
+        recipient = b"someone%d@example.test" % number
+        submissions.append((message_id, b"bench", b"key-%d" % next(numbers), bytes(32), recipient))
         messages.append(
             (
-                message_id, b"bench", b"key-%d" % next(numbers), bytes(32),
-                b"box%d@bench.test" % (number % _MAILBOXES), b"someone%d@example.test" % number,
+                message_id, b"bench", b"box%d@bench.test" % (number % _MAILBOXES), recipient,
                 struct.pack("!q", microseconds), struct.pack("!i", len(added) + len(_BODY)),
             )
         )  # fmt: skip
         contents.append((message_id, added, _BODY))
-    prepared = ((_COPY_MESSAGE, _binary(messages)), (_COPY_CONTENT, _binary(contents)))
+    prepared = (
+        (_COPY_SUBMISSION, _binary(submissions)),
+        (_COPY_MESSAGE, _binary(messages)),
+        (_COPY_CONTENT, _binary(contents)),
+    )
     with psycopg.connect(dsn) as connection, connection.cursor() as cursor:
         began = time.monotonic()
         for statement, data in prepared:

@@ -49,10 +49,10 @@ INSERT INTO mailbox (address, domain, client_id, egress_id, display_name)
     FROM generate_series(0, 1199) AS n;
 """
 _MESSAGES = """
-INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, recipient, provider,
-                     not_before, size)
-    SELECT lpad(i::text, 26, '0'), 'c' || n % 40 % 3, i::text, '',
-           CASE WHEN i % 2 = 0 THEN 'box' || n || '@d' || n % 40 || '.test' END, 'r@x.test',
+INSERT INTO message (id, client_id, mailbox, recipient, provider, not_before, size)
+    SELECT lpad(i::text, 26, '0'), 'c' || n % 40 % 3,
+           CASE WHEN i % 2 = 0 THEN 'box' || n || '@d' || n % 40 || '.test' END,
+           md5(i::text) || '@x.test',
            (ARRAY['google', 'microsoft', 'yahoo', 'other'])[1 + i % 4],
            now() - interval '1 day' + i * interval '10 milliseconds', 1
     FROM generate_series(1, {count}) AS i, LATERAL (SELECT i / 2 % 1200 AS n) AS box;

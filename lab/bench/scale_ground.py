@@ -45,9 +45,9 @@ INSERT INTO mailbox (address, domain, client_id, egress_id, display_name)
     FROM generate_series(1, {nodes}) AS n, generate_series(1, 8) AS b;
 INSERT INTO assignment (egress_id, node_id)
     SELECT 'e' || n, 'n' || n FROM generate_series(1, {nodes}) AS n;
-INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id, recipient,
+INSERT INTO message (id, client_id, mailbox, egress_id, recipient,
                      provider, not_before, state, node_id, epoch, stored, size)
-    SELECT lpad(i::text, 26, '0'), 'bench', i::text, '', 'box' || n || '-1@b' || n / 4 || '.test',
+    SELECT lpad(i::text, 26, '0'), 'bench', 'box' || n || '-1@b' || n / 4 || '.test',
            'e' || n, 'r' || i || '@x.test', 'other', now(), 'queued', 'n' || n, 1, true, 1
     FROM generate_series(1, {messages}) AS i, LATERAL (SELECT 1 + i % {nodes} AS n) AS node;
 INSERT INTO message_content (message_id, content) SELECT id, '' FROM message;

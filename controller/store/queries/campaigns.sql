@@ -146,9 +146,9 @@ ORDER BY c.id, r.next_at
 
 -- headers --
 -- What was added before the content of these messages of a client.
-SELECT m.idempotency_key AS key, c.added
-FROM message AS m JOIN message_content AS c ON c.message_id = m.id
-WHERE m.client_id = %(client_id)s AND m.idempotency_key = ANY(%(keys)s)
+SELECT s.idempotency_key AS key, c.added
+FROM submission AS s JOIN message_content AS c USING (message_id)
+WHERE s.client_id = %(client_id)s AND s.idempotency_key = ANY(%(keys)s)
 
 -- took_step --
 -- These follow-ups are messages now (the arrays run in parallel), or (`message_id` NULL) were refused;

@@ -11,8 +11,8 @@ LEFT JOIN LATERAL (
        AND (x.attempts > 0
             OR x.state IN ('dispatched', 'queued', 'sent', 'bounced', 'expired', 'uncertain')))
     UNION ALL
-    (SELECT x.* FROM message AS x
-     WHERE t.id = '' AND lower(x.recipient) = t.recipient AND lower(x.mailbox) = t.mailbox
+    (SELECT x.* FROM submission AS s JOIN message AS x ON x.id = s.message_id
+     WHERE t.id = '' AND lower(s.recipient) = t.recipient AND lower(x.mailbox) = t.mailbox
        AND x.accepted_at <= t.at
        AND (x.attempts > 0
             OR x.state IN ('dispatched', 'queued', 'sent', 'bounced', 'expired', 'uncertain'))

@@ -126,11 +126,11 @@ LIMIT %(limit)s
 
 -- messages_up --
 -- A page of messages, the oldest first.
-SELECT m.id, m.client_id, m.idempotency_key, coalesce(m.mailbox, '') AS mailbox, m.recipient,
+SELECT m.id, m.client_id, s.idempotency_key, coalesce(m.mailbox, '') AS mailbox, m.recipient,
        m.state, m.accepted_at, m.not_before, m.final_at, coalesce(m.egress_id, '') AS egress_id,
        coalesce(m.node_id, '') AS node_id, coalesce(m.epoch, 0) AS epoch, m.queue_id, m.reason,
        m.attempts, m.size
-FROM message AS m
+FROM message AS m JOIN submission AS s ON s.message_id = m.id
 WHERE m.id > %(after)s
   AND (%(state)s = '' OR m.state = %(state)s)
   AND (%(client_id)s = '' OR m.client_id = %(client_id)s)
@@ -143,11 +143,11 @@ LIMIT %(limit)s
 
 -- messages_down --
 -- A page of messages, the newest first; `after` '' is the beginning.
-SELECT m.id, m.client_id, m.idempotency_key, coalesce(m.mailbox, '') AS mailbox, m.recipient,
+SELECT m.id, m.client_id, s.idempotency_key, coalesce(m.mailbox, '') AS mailbox, m.recipient,
        m.state, m.accepted_at, m.not_before, m.final_at, coalesce(m.egress_id, '') AS egress_id,
        coalesce(m.node_id, '') AS node_id, coalesce(m.epoch, 0) AS epoch, m.queue_id, m.reason,
        m.attempts, m.size
-FROM message AS m
+FROM message AS m JOIN submission AS s ON s.message_id = m.id
 WHERE (%(after)s = '' OR m.id < %(after)s)
   AND (%(state)s = '' OR m.state = %(state)s)
   AND (%(client_id)s = '' OR m.client_id = %(client_id)s)

@@ -1,9 +1,9 @@
 -- known_keys --
 -- Which of these keys are taken already, with the message that took them. The arrays run in
 -- parallel.
-SELECT m.client_id, m.idempotency_key, m.id, m.fingerprint
+SELECT s.client_id, s.idempotency_key, s.message_id, s.fingerprint
 FROM unnest(%(client_ids)s::text[], %(keys)s::text[]) AS asked (client_id, idempotency_key)
-JOIN message AS m USING (client_id, idempotency_key)
+JOIN submission AS s USING (client_id, idempotency_key)
 
 -- fleet --
 -- The settings of the fleet as the inventory gave them; no row before the first inventory.

@@ -57,10 +57,10 @@ async def test_a_campaign_is_started_once_however_often_it_is_started(cli: Cli) 
     first = await cli("campaign", "start", file, "--json")
     assert first.code == 0, first.err
     assert (first.data["accepted"], first.data["present"], first.data["made"]) == (6, 0, True)
-    before = rows(cli, "SELECT id, fingerprint FROM message ORDER BY id")
+    before = rows(cli, "SELECT message_id, fingerprint FROM submission ORDER BY 1")
     again = await cli("campaign", "start", file, "--json")
     assert (again.data["accepted"], again.data["present"], again.data["made"]) == (0, 6, False)
-    assert rows(cli, "SELECT id, fingerprint FROM message ORDER BY id") == before
+    assert rows(cli, "SELECT message_id, fingerprint FROM submission ORDER BY 1") == before
     assert rows(cli, "SELECT count(*) FROM campaign_follow_up") == [(6,)]
     write(cli, people=8)
     assert (await cli("campaign", "start", file, "--json")).data["accepted"] == 2

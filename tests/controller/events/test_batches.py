@@ -73,12 +73,12 @@ def fleet(database: str, make_fleet: Any) -> str:
     with psycopg.connect(database) as connection:
         for number, id in enumerate(MESSAGES):
             connection.execute(
-                "INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox,"
+                "INSERT INTO message (id, client_id, mailbox,"
                 " egress_id, recipient, not_before, state, node_id, epoch, size, receiver,"
                 " attempts, charged_day, charged_hour, charged_provider, stored)"
-                " VALUES (%s, 'acme', %s, '', %s, %s, %s, now() - interval '1 h', %s, %s, 1, 1,"
+                " VALUES (%s, 'acme', %s, %s, %s, now() - interval '1 h', %s, %s, 1, 1,"
                 " 'google', %s, '2026-11-25', '2026-11-25 12:00+00', 'google', %s)",
-                (id, id, addresses[number % 4], f"acme-e{number % 2}", f"{id}@g.test",
+                (id, addresses[number % 4], f"acme-e{number % 2}", f"{id}@g.test",
                  ("dispatched", "queued", "uncertain", "queued")[number // 2],
                  NODES[number % 2], int(number % 3 == 0), number % 2 == 0),
             )  # fmt: skip

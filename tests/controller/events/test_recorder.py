@@ -30,9 +30,9 @@ async def fleet(store: Store, make_fleet: object) -> Store:
     """Six nodes with ten queued messages each."""
     make_fleet("acme", mailboxes=1, egresses=1)  # type: ignore[operator]
     await store.execute(
-        sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id,"
+        sql("INSERT INTO message (id, client_id, mailbox, egress_id,"
             " recipient, not_before, state, node_id, epoch, size)"
-            " SELECT n || '-' || i, 'acme', n || '-' || i, '', 'm000@d0.acme.test', 'acme-e0',"
+            " SELECT n || '-' || i, 'acme', 'm000@d0.acme.test', 'acme-e0',"
             " 'r@x.test', now(), 'queued', n, 1, 1"
             " FROM unnest(%(nodes)s::text[]) AS n, generate_series(1, %(each)s) AS i"),
         nodes=NODES, each=EACH,

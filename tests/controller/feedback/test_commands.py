@@ -25,12 +25,17 @@ def sent(cli: Cli, number: int, recipient: str, client: str = "harbor", state: s
     id_ = encode(number)
     with psycopg.connect(cli.served.database) as connection:
         connection.execute(
-            "INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id,"
+            "INSERT INTO message (id, client_id, mailbox, egress_id,"
             " recipient, not_before, accepted_at, state, size, provider)"
-            " SELECT %s, client_id, %s, '', address, egress_id, %s, now(),"
+            " SELECT %s, client_id, address, egress_id, %s, now(),"
             " now() - make_interval(days => %s), %s, 1, 'google' FROM mailbox"
             " WHERE client_id = %s ORDER BY address <> %s, address LIMIT 1",
-            (id_, id_, recipient, days_ago, state, client, ADA),
+            (id_, recipient, days_ago, state, client, ADA),
+        )
+        connection.execute(
+            "INSERT INTO submission SELECT id, client_id, id, '', recipient FROM message"
+            " WHERE id = %s",
+            (id_,),
         )
     return id_
 

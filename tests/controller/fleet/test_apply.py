@@ -134,8 +134,8 @@ async def test_a_new_generation_comes_to_all_nodes_with_new_settings(
 def _message(database: str, state: str, mailbox: str | None, egress: str | None) -> None:
     _rows(
         database,
-        "INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id,"
-        " recipient, not_before, state, size, node_id) VALUES ('m1', 'lumen', 'k', '', %s, %s,"
+        "INSERT INTO message (id, client_id, mailbox, egress_id,"
+        " recipient, not_before, state, size, node_id) VALUES ('m1', 'lumen', %s, %s,"
         " 'x@y.test', now(), %s, 1, 'n1')",
         mailbox, egress, state,
     )  # fmt: skip

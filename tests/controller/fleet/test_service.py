@@ -78,13 +78,14 @@ async def test_a_suspension_that_makes_no_sense_is_refused(
 async def test_a_message_is_found_with_its_history(served: Served) -> None:
     await served.apply(small_inventory())
     served.rows(
-        "INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id,"
+        "INSERT INTO message (id, client_id, mailbox, egress_id,"
         " recipient, not_before, state, size, node_id, attempts, reason, final_at) VALUES"
-        " ('0a', 'harbor', 'k1', '', 'ada.arendt@harbor-mail.test', 'px001', 'x@google.test',"
+        " ('0a', 'harbor', 'ada.arendt@harbor-mail.test', 'px001', 'x@google.test',"
         " now(), 'sent', 10, 'n1', 2, '250 ok', now()),"
-        " ('0b', 'alpine', 'k2', '', NULL, NULL, 'y@google.test', now() + interval '1 year',"
+        " ('0b', 'alpine', NULL, NULL, 'y@google.test', now() + interval '1 year',"
         " 'accepted', 10, NULL, 0, '', NULL)",
     )
+    served.rows("INSERT INTO submission SELECT id, client_id, id, '', recipient FROM message")
     served.rows(
         "INSERT INTO event (spool_id, seq, message_id, node_id, kind, at, queue_id, egress_id,"
         " dsn, relay, reason, gateway_stage, log_line) VALUES"
@@ -121,9 +122,9 @@ async def test_a_message_is_found_with_its_history(served: Served) -> None:
 async def test_scheduled_mail_of_a_moved_mailbox_is_planned_anew(served: Served) -> None:
     await served.apply(small_inventory())
     served.rows(
-        "INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id,"
+        "INSERT INTO message (id, client_id, mailbox, egress_id,"
         " recipient, not_before, state, size, charged_day) VALUES"
-        " ('0a', 'harbor', 'k1', '', 'ada.arendt@harbor-mail.test', 'px001', 'x@google.test',"
+        " ('0a', 'harbor', 'ada.arendt@harbor-mail.test', 'px001', 'x@google.test',"
         " now() + interval '1 day', 'scheduled', 10, current_date)",
     )
     served.rows(

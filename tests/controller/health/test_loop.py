@@ -59,9 +59,9 @@ class Scene:
     async def submit(self, mailbox: str | None, count: int = 1) -> None:
         for _ in range(count):
             await self.store.execute(
-                sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox,"
+                sql("INSERT INTO message (id, client_id, mailbox,"
                     " recipient, not_before, size, provider, receiver)"
-                    " VALUES (%(id)s, 'acme', %(id)s, '', %(mailbox)s, 'r@google.test', now(), 1,"
+                    " VALUES (%(id)s, 'acme', %(mailbox)s, 'r@google.test', now(), 1,"
                     " 'google', 'google')"),
                 id=f"m{next(_numbers):04}", mailbox=mailbox and f"{mailbox}@acme.test",
             )  # fmt: skip

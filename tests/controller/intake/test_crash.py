@@ -79,7 +79,11 @@ async def test_every_message_is_there_once_after_postgresql_is_killed_in_mid_bat
                 await submit(number)
 
     with psycopg.connect(database) as connection:
-        stored = dict(connection.execute("SELECT idempotency_key, id FROM message").fetchall())
+        stored = dict(
+            connection.execute(
+                "SELECT idempotency_key, id FROM submission JOIN message ON id = message_id"
+            ).fetchall()
+        )
         (contents,) = connection.execute("SELECT count(*) FROM message_content").fetchone() or (0,)
     assert stored == answered
     assert len(stored) == contents == BATCHES * SIZE

@@ -77,7 +77,7 @@ async def test_a_batch_gives_results_in_order_and_bad_messages_harm_no_other(
     assert codes == [
         "taken", Code.MALFORMED_RECIPIENT, "taken", Code.UNKNOWN_CLIENT, Code.SUPPRESSED, "taken"
     ]  # fmt: skip
-    assert rows(database, "SELECT idempotency_key FROM message ORDER BY 1") == [
+    assert rows(database, "SELECT idempotency_key FROM submission ORDER BY 1") == [
         ("k0",), ("k2",), ("k5",)
     ]  # fmt: skip
 
@@ -188,7 +188,11 @@ async def test_the_provider_of_a_known_domain_is_stored_at_once(
     names = ("Known", "small", "stale", "failed", "new")
     submitted = [Submission(n, "acme", "", f"r@{n}.test", None, BODY) for n in names]
     ids(await ingest(store, submitted))
-    found = rows(database, "SELECT idempotency_key, provider, receiver FROM message")
+    found = rows(
+        database,
+        "SELECT idempotency_key, provider, receiver"
+        " FROM message JOIN submission ON message_id = id",
+    )
     assert {key: whose for key, *whose in found} == {
         "Known": ["google", "google"], "small": ["other", "mail.example.net"],
         "stale": [None, None], "failed": [None, None], "new": [None, None],

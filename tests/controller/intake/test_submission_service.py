@@ -153,7 +153,9 @@ async def test_an_answer_that_was_lost_comes_again_as_duplicate_with_the_same_id
         while len(stored) < 2:
             await asyncio.sleep(0.02)
             with psycopg.connect(database) as connection:
-                found = connection.execute("SELECT idempotency_key, id FROM message").fetchall()
+                found = connection.execute(
+                    "SELECT idempotency_key, message_id FROM submission"
+                ).fetchall()
                 stored = dict(found)
         # The sender goes without having read; all it knows is its keys.
         call.cancel()

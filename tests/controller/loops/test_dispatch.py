@@ -47,9 +47,9 @@ class Scene:
     ) -> None:
         await self.store.execute(
             sql("WITH c AS (INSERT INTO message_content VALUES (%(id)s, '', %(content)s))"
-                " INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox,"
+                " INSERT INTO message (id, client_id, mailbox,"
                 " egress_id, recipient, not_before, state, charged_day, size)"
-                " SELECT %(id)s, 'acme', %(id)s, '', address, egress_id, %(id)s || '@x.test',"
+                " SELECT %(id)s, 'acme', address, egress_id, %(id)s || '@x.test',"
                 " %(due)s, 'scheduled', %(day)s, %(size)s FROM mailbox WHERE address = %(box)s"),
             id=id, content=b"c" * size, due=datetime.now(UTC) + timedelta(seconds=due_s),
             day=TODAY, size=size, box=mailbox,

@@ -34,8 +34,8 @@ def crowded(
     make_fleet("acme", mailboxes=10)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, recipient,"
-            " provider, not_before, size) SELECT lpad(i::text, 26, '0'), 'acme', i::text, '',"
+            "INSERT INTO message (id, client_id, mailbox, recipient,"
+            " provider, not_before, size) SELECT lpad(i::text, 26, '0'), 'acme',"
             " CASE WHEN i %% 2 = 0 THEN format('m%%s@d0.acme.test', lpad((i / 2 %% 10)::text, 3,"
             " '0')) END, 'r@x.test', CASE WHEN i %% 9 < 7 THEN 'google' WHEN i %% 9 = 7 THEN"
             " 'yahoo' ELSE 'microsoft' END, %s::timestamptz - interval '1 hour', 1"

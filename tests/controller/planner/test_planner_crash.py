@@ -47,8 +47,8 @@ async def test_the_ledger_is_true_after_postgresql_was_killed_under_two_planners
     limit_fleet(mailbox_per_day=CAP, egress_per_day=500)
     with psycopg.connect(database) as connection:
         connection.execute(
-            "INSERT INTO message (id, client_id, idempotency_key, fingerprint, recipient,"
-            " not_before, size) SELECT lpad(i::text, 26, '0'), 'acme', i::text, '', 'r@x.test',"
+            "INSERT INTO message (id, client_id, recipient,"
+            " not_before, size) SELECT lpad(i::text, 26, '0'), 'acme', 'r@x.test',"
             " %s, 1 FROM generate_series(1, %s) AS i",
             (NOON, MESSAGES),
         )

@@ -107,8 +107,8 @@ async def messages(store: Store, *recipients: str) -> None:
     )
     for recipient in recipients:
         await store.execute(
-            sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, recipient,"
-                " not_before, size) VALUES (%(r)s, 'acme', %(r)s, '', %(r)s, now(), 1)"),
+            sql("INSERT INTO message (id, client_id, recipient, not_before, size)"
+                " VALUES (%(r)s, 'acme', %(r)s, now(), 1)"),
             r=recipient,
         )  # fmt: skip
 

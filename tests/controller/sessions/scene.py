@@ -97,10 +97,14 @@ async def submit(store: Store, count: int, prefix: str = "k", due_in_s: float = 
     """Puts messages where intake would; the planner takes it from there."""
     ids = [f"{prefix}{secrets.token_hex(16)}"[:26] for _ in range(count)]
     await store.execute(
-        sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, recipient,"
-            " not_before, size) SELECT i, 'acme', i, '', 'to@x.test',"
+        sql("INSERT INTO message (id, client_id, recipient,"
+            " not_before, size) SELECT i, 'acme', 'to@x.test',"
             " now() + make_interval(secs => %(due_in_s)s), 10"
             " FROM unnest(%(ids)s::text[]) AS i"), ids=ids, due_in_s=due_in_s,
+    )  # fmt: skip
+    await store.execute(
+        sql("INSERT INTO submission SELECT i, 'acme', i, '', 'to@x.test'"
+            " FROM unnest(%(ids)s::text[]) AS i"), ids=ids,
     )  # fmt: skip
     await store.execute(
         sql("INSERT INTO message_content (message_id, added, content)"

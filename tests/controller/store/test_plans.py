@@ -32,9 +32,9 @@ FEW = {
 }
 
 FILL = """
-    INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox, egress_id, recipient,
+    INSERT INTO message (id, client_id, mailbox, egress_id, recipient,
                          not_before, state, size, provider, receiver)
-    SELECT n::text, 'acme', n::text, '', b.address, b.egress_id, n || '@reader.test', now(), 'sent',
+    SELECT n::text, 'acme', b.address, b.egress_id, n || '@reader.test', now(), 'sent',
            4096, 'google', 'google'
     FROM generate_series(1, 20000) AS n,
          (SELECT address, egress_id FROM mailbox ORDER BY address LIMIT 1) AS b

@@ -57,9 +57,9 @@ near_misses = ["451 4.7.1 not now"]
 
     async def message(self, id: str, egress: str = "px1", provider: str | None = "google") -> None:
         await self.store.execute(
-            sql("INSERT INTO message (id, client_id, idempotency_key, fingerprint, mailbox,"
+            sql("INSERT INTO message (id, client_id, mailbox,"
                 " egress_id, recipient, not_before, state, node_id, epoch, size, receiver)"
-                " SELECT %(id)s, 'acme', %(id)s, '', min(address), egress_id, %(to)s, now(),"
+                " SELECT %(id)s, 'acme', min(address), egress_id, %(to)s, now(),"
                 " 'queued', 'n1', 1, 1, %(provider)s FROM mailbox WHERE egress_id = %(egress)s"
                 " GROUP BY egress_id"),
             id=id, to=f"{id.title()}@Example.test", egress=egress, provider=provider,
