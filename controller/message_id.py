@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import threading
 import time
+from datetime import datetime
 from typing import NewType
 
 MessageId = NewType("MessageId", str)
@@ -58,6 +59,11 @@ def parse(text: str) -> MessageId:
 def created_ms(message_id: MessageId) -> int:
     """When the id was made, by its maker's clock: milliseconds since 1970, a few ahead at most."""
     return decode(message_id) >> _RANDOM_BITS
+
+
+def first_of(at: datetime) -> MessageId:
+    """The lowest id that can be made at this (aware) time: what is older sorts before it."""
+    return encode(int(at.timestamp() * 1000) << _RANDOM_BITS)
 
 
 class MessageIds:

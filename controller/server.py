@@ -30,6 +30,7 @@ from controller.loops.dispatch import Dispatcher
 from controller.loops.health import Health
 from controller.loops.leader import Loop, lead
 from controller.loops.reconcile import Reconciler
+from controller.loops.retention import Retention
 from controller.loops.sweeper import Sweeper
 from controller.loops.warming import Warming
 from controller.planner.cycle import Planner
@@ -211,6 +212,7 @@ def _elected_loops(settings: RunSettings, store: Store, listener: Listener) -> l
         lambda: run_forever("health", Health(store).run_cycle, every_s=15.0),
         lambda: run_forever("warm-up-mail", WarmUpMail(store).run_cycle, every_s=60.0),
         lambda: run_forever("sweeper", sweeper.run_cycle, every_s=5.0),
+        lambda: run_forever("retention", Retention(store).run_cycle, every_s=1.0),
         lambda: run_forever(
             "providers", naming.run_cycle, every_s=0.2, is_busy=lambda: naming.is_busy
         ),

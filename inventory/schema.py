@@ -30,6 +30,8 @@ from inventory.fields import (
 from inventory.health import Health
 from inventory.mail import MailDefaults
 from inventory.pacing import Pacing, TimeZone, Window
+from inventory.prices import Costs
+from inventory.retention import Retention
 from inventory.warm_up import Warming, WarmUp
 
 
@@ -72,22 +74,6 @@ class Limits(Strict):
     """The largest message that is accepted, in octets."""
 
 
-Euros = Annotated[float, Field(ge=0, le=1_000_000, strict=True)]
-
-
-class Costs(Strict):
-    """What things cost that have no price of their own, in euros; `postfleet cost` adds them up."""
-
-    proxy_monthly_eur: Euros = 0
-    """One SOCKS5 proxy, a month."""
-    domain_yearly_eur: Euros = 0
-    """One sending domain, a year."""
-    mailbox_monthly_eur: Euros = 0
-    """One mailbox, a month: what hosts its replies."""
-    controller_monthly_eur: Euros = 0
-    """The controller's machine and its database, a month."""
-
-
 class Fleet(Strict):
     """What holds for the whole fleet."""
 
@@ -107,6 +93,8 @@ class Fleet(Strict):
     """When mailboxes, egresses and domains are watched, slowed, paused and quarantined."""
     mail: MailDefaults = MailDefaults()
     """Retries and TLS."""
+    retention: Retention = Retention()
+    """How long mail that has ended is kept."""
     allow_target_nets: tuple[Network, ...] = ()
     """Networks the gateway may connect to although they are private or reserved (the lab's)."""
     dispatch_horizon_s: Annotated[WholeSeconds, Field(ge=0, le=86_400)] = 300

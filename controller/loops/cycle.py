@@ -17,7 +17,8 @@ _log = structlog.get_logger(__name__)
 CYCLE_SECONDS = Histogram(
     "postfleet_controller_loop_seconds",
     "How long one cycle of a loop took, by loop: planner, reconcile, sweeper, warming, "
-    "warm-up-mail, health, dispatch, pusher, settings, providers, mail-dns, recovery, clock.",
+    "warm-up-mail, health, retention, dispatch, pusher, settings, providers, mail-dns, "
+    "recovery, clock.",
     ["loop"],
     buckets=(0.001, 0.005, 0.02, 0.1, 0.5, 2, 10),
     registry=REGISTRY,
