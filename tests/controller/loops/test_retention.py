@@ -141,3 +141,16 @@ async def test_the_thread_of_a_recipient_whom_a_follow_up_waits_for_is_kept(
     await fleet.execute(sql("UPDATE message SET awaited = false"))
     await look(fleet, 5000)
     assert await left(fleet, "message") == await left(fleet, "message_content") == set(waits)
+
+
+async def test_a_campaign_started_again_after_its_mail_is_forgotten_mails_nobody_twice(
+    fleet: Store, database: str
+) -> None:
+    await campaign.start(fleet, ["ann@x.test"])
+    campaign.end(database, "sent")
+    await fleet.execute(sql("UPDATE message SET awaited = false"))
+    await fleet.execute(sql("UPDATE campaign_recipient SET state = 'done'"))
+    await look(fleet, 5000)
+    assert await left(fleet, "submission") == set()
+    await campaign.start(fleet, ["ann@x.test"])
+    assert await left(fleet, "message") == set()
